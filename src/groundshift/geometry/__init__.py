@@ -1,0 +1,26 @@
+"""Terrain, the radar's view of it, and the way between radar pixels and the map."""
+
+from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat, sample_raster
+from groundshift.geometry.layover import layover_shadow
+from groundshift.geometry.terrain import (
+    DownslopeVelocity,
+    SlopeAspect,
+    downslope_sensitivity,
+    downslope_velocity,
+    mean_slope_aspect,
+    slope_aspect,
+)
+
+__all__ = [
+    "DownslopeVelocity",
+    "SlopeAspect",
+    "downslope_sensitivity",
+    "downslope_velocity",
+    "geocode",
+    "layover_shadow",
+    "map_grid_for",
+    "mean_slope_aspect",
+    "ring_to_lonlat",
+    "sample_raster",
+    "slope_aspect",
+]

@@ -1,14 +1,17 @@
-"""The target: a place that moves, with the evidence for it."""
+"""The target: a place that moves, with the evidence for it; its series; and the runs that found it."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
+from groundshift.checks import check_shape
 from groundshift.detect.detection import Detection
 
-__all__ = ["Behaviour", "Kind", "Review", "Target"]
+__all__ = ["Behaviour", "Kind", "Review", "Run", "Target", "TargetSeries"]
 
 Kind = Literal["landslide", "subsidence", "uplift", "unknown"]
 Behaviour = Literal["steady", "seasonal", "accelerating", "decelerating", "unclear"]
@@ -50,6 +53,43 @@ class Target:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Which maps, seasons and detectors saw it: `track/window/detector/direction+direction`, sorted."""
-        return tuple(
-            sorted({f"{d.track}/{d.window}/{d.detector}/{'+'.join(d.directions)}" for d in self.detections})
-        )
+        return tuple(sorted({f"{d.track}/{d.window}/{d.detector}/{'+'.join(d.directions)}" for d in self.detections}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run that wrote the inventory, a row of the layer `runs`."""
+
+    started: datetime
+    """When it began; without a time zone it is taken as UTC."""
+    version: str
+    """Version of Groundshift."""
+    command: str
+    tracks: tuple[str, ...]
+    first_date: date
+    """First acquisition that entered."""
+    last_date: date
+    """Last acquisition that entered."""
+    n_pairs: int
+    parameters: str = ""
+    """The effective configuration, as text."""
+
+
+@dataclass(frozen=True, eq=False)
+class TargetSeries:
+    """How one target has moved along the line of sight of one track, rows of the layer `series`."""
+
+    target: str
+    """Identity of the target."""
+    track: str
+    dates: NDArray[np.datetime64]
+    """(date,) in days, ascending."""
+    displacement_mm: NDArray[np.float64]
+    """(date,) mm since the first date, positive towards the satellite; NaN where unknown."""
+    sigma_mm: NDArray[np.float64]
+    """(date,) standard error in mm; NaN where unknown."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.dates),)
+        check_shape("displacement_mm", self.displacement_mm, shape)
+        check_shape("sigma_mm", self.sigma_mm, shape)

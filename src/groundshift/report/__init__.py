@@ -1,0 +1,39 @@
+"""Figures, maps and the self-contained HTML report."""
+
+from groundshift.report.content import (
+    Bounds,
+    Histogram,
+    Layer,
+    MaskShare,
+    Patch,
+    ReportContent,
+    TrackContent,
+    cut_patches,
+    significance_histogram,
+)
+from groundshift.report.figures import map_figure, radar_figure, to_png_bytes
+from groundshift.report.html import render_report, write_report
+from groundshift.report.layers import hill_shade, make_layer, render_layer
+from groundshift.report.network import network_figure, save_figure
+
+__all__ = [
+    "Bounds",
+    "Histogram",
+    "Layer",
+    "MaskShare",
+    "Patch",
+    "ReportContent",
+    "TrackContent",
+    "cut_patches",
+    "hill_shade",
+    "make_layer",
+    "map_figure",
+    "network_figure",
+    "radar_figure",
+    "render_layer",
+    "render_report",
+    "save_figure",
+    "significance_histogram",
+    "to_png_bytes",
+    "write_report",
+]

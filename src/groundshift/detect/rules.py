@@ -1,0 +1,189 @@
+"""The rule-based detector: polarity pairs of significant gradient around a bump of velocity.
+
+A moving body raises the velocity on its way in and lowers it on its way out, so along any direction it shows a positive
+and a negative patch of gradient, in this order if it moves towards the satellite and in the other if it moves away
+(paper 000, section 4.1). The integrated velocity map says which patches belong together and outlines the body between
+them; the patches' significance says whether to believe it. There is nothing to train: this is the baseline that
+networks must beat.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.measure import label, regionprops
+from skimage.morphology import disk, h_maxima
+from skimage.segmentation import watershed
+
+from groundshift.checks import check_shape
+from groundshift.gradients.stack import GradientStack
+
+__all__ = ["Body", "Rules", "find_bodies"]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds of the rule-based detector."""
+
+    significance: float = 4.5
+    """Both patches of a polarity pair must reach this many standard errors."""
+    least_velocity: float = 4.0
+    """mm/yr: bumps lower than this above their surroundings are not looked at."""
+    outline: float = 0.4
+    """The body ends where velocity has fallen to this share of its peak above the surroundings."""
+    separation: float = 0.6
+    """Two bumps are one body if the saddle between them is higher than this share of the lower one."""
+    least_area_m2: float = 15_000.0
+    """Smaller bodies are left out."""
+
+
+class Body(NamedTuple):
+    """One moving body on the lattice of nodes."""
+
+    mask: NDArray[np.bool_]
+    """(height, width) of its bounding box: True inside."""
+    corner: tuple[int, int]
+    """Row and column of the bounding box's first node."""
+    velocity: float
+    """Line of sight, mm/yr relative to its surroundings, positive towards the satellite; at the peak."""
+    velocity_sigma: float
+    """Standard error of `velocity`, mm/yr."""
+    significance: float
+    """Of the weaker patch in the best direction, in standard errors."""
+    directions: tuple[str, ...]
+    """Directions whose two patches both reach the threshold."""
+
+
+def find_bodies(
+    stack: GradientStack, velocity: NDArray[np.float32], valid: NDArray[np.bool_], rules: Rules
+) -> list[Body]:
+    """Find moving bodies on one stack.
+
+    Parameters
+    ----------
+    stack : GradientStack
+    velocity : (y, x) float array
+        Relative velocity in mm/yr on the nodes of `stack`, NaN without data.
+    valid : (y, x) bool array
+        Nodes to look at.
+    rules : Rules
+
+    Returns
+    -------
+    list of Body
+        The most significant one first.
+    """
+    check_shape("velocity", velocity, stack.n_pairs.shape)
+    check_shape("valid", valid, stack.n_pairs.shape)
+    usable = valid & np.isfinite(velocity)
+    significance = np.where(usable, np.nan_to_num(stack.significance), 0)
+    sigma = np.where(usable, np.nan_to_num(stack.velocity_gradient_sigma), 0)
+    found: list[Body] = []
+    for sign in (1, -1):
+        height = np.where(usable, sign * np.nan_to_num(velocity), 0)
+        found += _bumps(stack, height, significance, sigma, usable, sign, rules)
+    return sorted(found, key=lambda body: -body.significance)
+
+
+def _bumps(
+    stack: GradientStack,
+    height: NDArray[np.float64],
+    significance: NDArray[np.float32],
+    sigma: NDArray[np.float32],
+    usable: NDArray[np.bool_],
+    sign: int,
+    rules: Rules,
+) -> list[Body]:
+    """Find the bodies that stand out of `height` and carry a polarity pair."""
+    spacing = stack.node_grid.spacing
+    # Maxima of the logarithm that stand out by log(1 / separation) are those whose saddle lies lower than that share.
+    logarithm = np.log(np.maximum(height, rules.least_velocity))
+    if logarithm.max() <= np.log(rules.least_velocity):
+        return []
+    peaks = label(h_maxima(logarithm, -np.log(rules.separation)))
+    peaks[height <= rules.least_velocity] = 0
+    basins = watershed(-height, peaks, mask=height > 0)
+    reach = stack.smoothing // 2 + 2
+    found = []
+    for region in regionprops(basins, intensity_image=height):
+        box = _grown(region.bbox, 4 * reach, height.shape)
+        own = basins[box] == region.label
+        around = height[box]
+        peak = float(around[own].max())
+        base = _surroundings(around, own & (around > rules.outline * peak), usable[box], reach)
+        if peak - base < rules.least_velocity:
+            continue
+        inside = label(own & (around > base + rules.outline * (peak - base)))
+        at = np.unravel_index(np.argmax(np.where(own, around, -np.inf)), around.shape)
+        inside = ndimage.binary_fill_holes(inside == inside[at])
+        if inside.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
+            continue
+        zone = ndimage.binary_dilation(inside, disk(reach)) & usable[box]
+        evidence = [
+            _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
+                      direction.end[1] - direction.start[1], stack.smoothing)
+            for k, direction in enumerate(stack.directions)
+        ]  # fmt: skip
+        best = max(evidence)
+        if best < rules.significance:
+            continue
+        rows, columns = np.nonzero(inside)
+        top, left = rows.min(), columns.min()
+        found.append(
+            Body(
+                mask=inside[top : rows.max() + 1, left : columns.max() + 1],
+                corner=(int(box[0].start + top), int(box[1].start + left)),
+                velocity=sign * (peak - base),
+                velocity_sigma=_peak_sigma(sigma[:, box[0], box[1]], inside, stack.smoothing),
+                significance=best,
+                directions=tuple(
+                    d.name for d, e in zip(stack.directions, evidence, strict=True) if e >= rules.significance
+                ),
+            )
+        )
+    return found
+
+
+def _polarity(
+    significance: NDArray[np.float32], zone: NDArray[np.bool_], sign: int, dy: int, dx: int, smoothing: int
+) -> float:
+    """Return the significance of the weaker patch, zero if the two are in the wrong order."""
+    rows, columns = np.nonzero(zone)
+    z = significance[zone]
+    along = rows * dy + columns * dx
+    least = max(4, smoothing**2 // 2)
+    many = max(least, z.size // 20)
+    if z.size < 2 * many:
+        return 0.0
+    order = np.argsort(z)
+    falling, rising = order[:many], order[-many:]
+    if sign * (along[falling].mean() - along[rising].mean()) <= 0:
+        return 0.0
+    return float(max(0.0, min(-z[falling].mean(), z[rising].mean())))
+
+
+def _surroundings(
+    height: NDArray[np.float64], core: NDArray[np.bool_], usable: NDArray[np.bool_], reach: int
+) -> float:
+    """Return the median height in a ring around the core, not counting what still belongs to the bump."""
+    near = ndimage.binary_dilation(core, disk(2 * reach))
+    ring = ndimage.binary_dilation(near, disk(reach)) & ~near & usable
+    return float(np.median(height[ring])) if ring.sum() >= 8 else 0.0
+
+
+def _peak_sigma(sigma: NDArray[np.float32], inside: NDArray[np.bool_], smoothing: int) -> float:
+    """Standard error of the velocity across the body: the differences added up along the shortest way in.
+
+    Neighbouring differences share most of their window, so their errors add up over blocks of `smoothing` nodes.
+    """
+    depth = float(ndimage.distance_transform_edt(np.pad(inside, 1)).max())
+    typical = float(np.median(sigma[:, inside]))
+    return typical * smoothing * float(np.sqrt(max(depth / smoothing, 1.0)))
+
+
+def _grown(box: tuple[int, int, int, int], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Grow a bounding box within the image."""
+    top, left, bottom, right = box
+    return slice(max(top - by, 0), min(bottom + by, shape[0])), slice(max(left - by, 0), min(right + by, shape[1]))

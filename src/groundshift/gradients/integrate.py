@@ -1,0 +1,155 @@
+"""Integrate two gradient components into a relative velocity map, without unwrapping.
+
+The nodes form a lattice whose edges carry the differences. The map is the field whose own differences fit them best in
+the least-squares sense, each edge weighted by its inverse variance; where the components contradict each other (curl)
+the misfit is shared out. An edge without data has no say, so holes are bridged smoothly.
+"""
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from groundshift.errors import NoDataError
+from groundshift.gradients.differences import closes
+from groundshift.gradients.stack import GradientStack
+
+__all__ = ["integrate", "relative_velocity"]
+
+_WEIGHT_RANGE = 100.0
+"""Weights are levelled off at this ratio above and below their median, which bounds the number of iterations."""
+
+
+def relative_velocity(stack: GradientStack, *, reach: float | None = None) -> NDArray[np.float32]:
+    """Return the line-of-sight velocity relative to the surroundings.
+
+    Parameters
+    ----------
+    stack : GradientStack
+        With forward differences along rows and columns as its first two directions.
+    reach : float, optional
+        Distance in nodes beyond which velocities are not compared: differences over longer distances fade to zero, and
+        with them the drift that noise builds up in a wide scene. None compares the whole scene.
+
+    Returns
+    -------
+    (y, x) float32 array
+        mm/yr, positive towards the satellite, median zero; NaN where a node has no edge with data. Lies on
+        `stack.node_grid`.
+
+    Raises
+    ------
+    NoDataError
+        If no edge has data.
+    """
+    if not closes(stack.directions):
+        raise ValueError("stack must hold forward differences along both axes; take the step of 1")
+    gradient, sigma = stack.velocity_gradient[:2], stack.velocity_gradient_sigma[:2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(np.isfinite(gradient) & (sigma > 0), 1 / sigma**2, 0)
+    return integrate(gradient[0], gradient[1], weight[0], weight[1], reach=reach)
+
+
+def integrate(
+    dy: NDArray[np.float32],
+    dx: NDArray[np.float32],
+    weight_y: NDArray[np.float32],
+    weight_x: NDArray[np.float32],
+    *,
+    reach: float | None = None,
+    tolerance: float = 1e-4,
+) -> NDArray[np.float32]:
+    """Find the field whose forward differences fit `dy` and `dx` best.
+
+    Parameters
+    ----------
+    dy, dx : (y, x) float arrays
+        Differences to the next row and to the next column; ignored where the weight is zero.
+    weight_y, weight_x : (y, x) float arrays
+        Inverse variances, not negative; the last row of one and the last column of the other are not used.
+    reach : float, optional
+        Screening length in nodes; None for the pure Poisson problem.
+    tolerance : float
+        Stop when the residual has fallen to this share of the right-hand side.
+
+    Returns
+    -------
+    (y, x) float32 array
+        Median zero; NaN where a node has no weighted edge.
+
+    Notes
+    -----
+    Solves ``div(W grad v) - W v / reach^2 = div(W g)`` by conjugate gradients, preconditioned with the exact solution
+    of the unweighted problem by cosine transforms [Ghiglia1994]_.
+    """
+    wy = np.where(weight_y > 0, weight_y, 0).astype(np.float64)
+    wx = np.where(weight_x > 0, weight_x, 0).astype(np.float64)
+    wy[-1] = 0
+    wx[:, -1] = 0
+    positive = np.concatenate([wy[wy > 0], wx[wx > 0]])
+    if positive.size == 0:
+        raise NoDataError("no gradient has data; check the coherence of the stack")
+    typical = np.median(positive)
+    wy = np.where(wy > 0, np.clip(wy / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), 0)
+    wx = np.where(wx > 0, np.clip(wx / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), 0)
+    screen = 0.0 if reach is None else 1 / reach**2
+    used = _edges(wy, wx) > 0
+    # Nodes without an edge are tied to zero weakly, so that the system has one solution.
+    diagonal = np.where(used, screen * _edges(wy, wx) / 4, 1.0)
+
+    def system(v: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _divergence(wy * _ahead(v, 0), wx * _ahead(v, 1)) + diagonal * v
+
+    right = _divergence(wy * np.where(wy > 0, dy, 0), wx * np.where(wx > 0, dx, 0))
+    scale = float(np.mean(positive / typical).clip(0.1, 10))
+    ky = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[0]) / dy.shape[0])
+    kx = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[1]) / dy.shape[1])
+    spectrum = scale * (ky[:, np.newaxis] + kx + screen)
+    spectrum[0, 0] = max(spectrum[0, 0], scale * min(ky[1] if ky.size > 1 else 1, kx[1] if kx.size > 1 else 1))
+
+    def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(scipy.fft.idctn(scipy.fft.dctn(r, norm="ortho") / spectrum, norm="ortho"))
+
+    v = np.zeros(dy.shape)
+    residual = right.copy()
+    target = tolerance * float(np.linalg.norm(right))
+    z = precondition(residual)
+    search = z.copy()
+    power = float((residual * z).sum())
+    for _ in range(500):
+        if float(np.linalg.norm(residual)) <= target:
+            break
+        applied = system(search)
+        step = power / float((search * applied).sum())
+        v += step * search
+        residual -= step * applied
+        z = precondition(residual)
+        power, before = float((residual * z).sum()), power
+        search = z + power / before * search
+    out = np.where(used, v, np.nan)
+    return (out - np.nanmedian(out)).astype(np.float32)
+
+
+def _ahead(v: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Forward difference, zero at the end."""
+    out = np.zeros_like(v)
+    if axis == 0:
+        out[:-1] = v[1:] - v[:-1]
+    else:
+        out[:, :-1] = v[:, 1:] - v[:, :-1]
+    return out
+
+
+def _divergence(fy: NDArray[np.float64], fx: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Adjoint of the forward differences: what flows into a node minus what flows out."""
+    out = -fy - fx
+    out[1:] += fy[:-1]
+    out[:, 1:] += fx[:, :-1]
+    return out
+
+
+def _edges(wy: NDArray[np.float64], wx: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Summed weight of the edges of each node."""
+    out = wy + wx
+    out[1:] += wy[:-1]
+    out[:, 1:] += wx[:, :-1]
+    return out

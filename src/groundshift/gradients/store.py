@@ -1,0 +1,170 @@
+"""Sums of gradient stacks on disk: one Zarr group per track, `gradients.zarr`.
+
+The group's attributes hold the plan (pairs, weights, windows, directions, grid) as JSON; the array `sums` has shape
+(window, plane, y, x). While it grows it lies under another name beside its final place, with the row blocks that are
+complete noted in its attributes, so that a run that was killed goes on where it was.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from affine import Affine
+from numpy.typing import NDArray
+
+from groundshift.errors import DamagedFileError
+from groundshift.gradients.noise import NoiseShare
+from groundshift.gradients.stack import Direction, GradientStack, TimeWindow
+from groundshift.gradients.sums import StackPlan, finish
+from groundshift.types import Grid, MapGrid, Pair, RadarGrid
+
+__all__ = ["SumsFile", "open_sums"]
+
+_VERSION = 1
+
+
+class SumsFile:
+    """Sums on disk, with the plan they were made by.
+
+    Make one with `create` or `open_sums`.
+    """
+
+    def __init__(self, path: Path, group: zarr.Group, plan: StackPlan) -> None:
+        self.path = path
+        self.plan = plan
+        self._group = group
+
+    @classmethod
+    def create(cls, path: Path, plan: StackPlan, fingerprint: str, block_rows: int) -> "SumsFile":
+        """Make an empty file; one that stands there is replaced.
+
+        `fingerprint` tells what the sums are made from; `block_rows` is the number of rows written at a time.
+        """
+        group = zarr.open_group(path, mode="w")
+        height, width = plan.grid.shape
+        group.create_array(
+            "sums",
+            shape=(len(plan.windows), plan.planes, height, width),
+            chunks=(1, plan.planes, min(block_rows, height), width),
+            dtype="float32",
+        )
+        if isinstance(plan.grid, RadarGrid) and plan.grid.longitude is not None and plan.grid.latitude is not None:
+            group.create_array("longitude", data=plan.grid.longitude)
+            group.create_array("latitude", data=plan.grid.latitude)
+        group.attrs.put(
+            {"version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan)}
+        )
+        return cls(path, group, plan)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the sums were made from."""
+        return str(self._group.attrs["fingerprint"])
+
+    @property
+    def rows_done(self) -> list[tuple[int, int]]:
+        """Row blocks that are complete, as (first, past the last)."""
+        return [(int(a), int(b)) for a, b in _list(self._group.attrs["rows_done"])]
+
+    def write_rows(self, first: int, sums: NDArray[np.float32]) -> None:
+        """Store the sums of a block of rows, (window, plane, rows, x), and note it as complete."""
+        past = first + sums.shape[2]
+        self._sums[:, :, first:past] = sums
+        self._group.attrs["rows_done"] = [*_list(self._group.attrs["rows_done"]), [first, past]]
+
+    def read(self, window: int = 0) -> NDArray[np.float32]:
+        """Return the sums of one time window: (plane, y, x)."""
+        return np.asarray(self._sums[window])
+
+    def stack(self, window: int = 0) -> GradientStack:
+        """Return the finished stack of one time window."""
+        return finish(self.plan, window, self.read(window))
+
+    def stacks(self) -> Iterator[GradientStack]:
+        """Return the finished stacks one after the other, so that only one is in memory."""
+        return (self.stack(k) for k in range(len(self.plan.windows)))
+
+    @property
+    def _sums(self) -> Any:
+        return self._group["sums"]
+
+
+def open_sums(path: Path) -> SumsFile:
+    """Open sums on disk for reading and adding.
+
+    Raises
+    ------
+    DamagedFileError
+        If this is no such file, or one of another version.
+    """
+    try:
+        group = zarr.open_group(path, mode="r+")
+        version = group.attrs["version"]
+        if version != _VERSION:
+            raise DamagedFileError(f"{path}: sums of version {version}, expected {_VERSION}; run the survey again")
+        return SumsFile(path, group, _plan_from_json(group.attrs["plan"], group))
+    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(f"{path}: no sums of gradients here; run `groundshift stack` again") from error
+
+
+def _plan_to_json(plan: StackPlan) -> dict[str, Any]:
+    return {
+        "track": plan.track,
+        "wavelength": plan.wavelength,
+        "smoothing": plan.smoothing,
+        "noise": list(plan.noise),
+        "grid": _grid_to_json(plan.grid),
+        "pairs": [[p.reference.isoformat(), p.secondary.isoformat(), p.perpendicular_baseline] for p in plan.pairs],
+        "windows": [[w.name, w.members.tolist(), w.weights.tolist()] for w in plan.windows],
+        "directions": [[d.name, list(d.start), list(d.end)] for d in plan.directions],
+    }
+
+
+def _plan_from_json(found: Any, group: zarr.Group) -> StackPlan:
+    return StackPlan(
+        track=found["track"],
+        grid=_grid_from_json(found["grid"], group),
+        wavelength=float(found["wavelength"]),
+        pairs=tuple(Pair(date.fromisoformat(a), date.fromisoformat(b), c) for a, b, c in found["pairs"]),
+        windows=tuple(
+            TimeWindow(name, np.array(members, np.intp), np.array(weights, np.float64))
+            for name, members, weights in found["windows"]
+        ),
+        directions=tuple(Direction(name, (a[0], a[1]), (b[0], b[1])) for name, a, b in found["directions"]),
+        smoothing=int(found["smoothing"]),
+        noise=NoiseShare(*found["noise"]),
+    )
+
+
+def _grid_to_json(grid: Grid) -> dict[str, Any]:
+    if isinstance(grid, MapGrid):
+        return {"kind": "map", "shape": grid.shape, "transform": list(grid.transform)[:6], "crs": grid.crs}
+    return {"kind": "radar", "shape": grid.shape, "spacing": grid.spacing, "origin": grid.origin, "step": grid.step}
+
+
+def _grid_from_json(found: Any, group: zarr.Group) -> Grid:
+    height, width = found["shape"]
+    if found["kind"] == "map":
+        return MapGrid((height, width), Affine(*found["transform"]), found["crs"])
+    located = "longitude" in group
+    return RadarGrid(
+        (height, width),
+        (found["spacing"][0], found["spacing"][1]),
+        np.asarray(_array(group, "longitude")) if located else None,
+        np.asarray(_array(group, "latitude")) if located else None,
+        (found["origin"][0], found["origin"][1]),
+        (found["step"][0], found["step"][1]),
+    )
+
+
+def _array(group: zarr.Group, name: str) -> NDArray[np.float64]:
+    found: Any = group[name]
+    return np.asarray(found[:])
+
+
+def _list(found: Any) -> list[list[int]]:
+    return [list(item) for item in found]
+

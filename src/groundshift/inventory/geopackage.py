@@ -1,0 +1,375 @@
+"""The inventory as one GeoPackage: layers `targets`, `detections`, `runs` and `series` (docs/inventory.md)."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import UTC, date
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from shapely import Geometry, MultiPolygon, Polygon
+
+from groundshift.detect.detection import Detection
+from groundshift.errors import DamagedFileError, OutputError
+from groundshift.inventory._tables import (
+    OGR_ERRORS,
+    Column,
+    check_version,
+    column_array,
+    read_layer,
+    stamp_version,
+    write_layer,
+)
+from groundshift.inventory.identity import distinct_ids
+from groundshift.inventory.model import Behaviour, Kind, Review, Run, Target, TargetSeries
+from groundshift.inventory.style import add_style
+from groundshift.inventory.targets import geodesic_area_m2
+from groundshift.io.atomic import atomic_path
+
+__all__ = ["SCHEMA_VERSION", "read_inventory", "read_runs", "read_series", "write_inventory"]
+
+SCHEMA_VERSION = 1
+"""Raised when a column changes its meaning or goes; a reader refuses what is newer than itself."""
+
+_TARGETS = (
+    Column("id", "text"),
+    Column("kind", "text"),
+    Column("score", "real"),
+    Column("tracks", "text"),
+    Column("evidence", "text"),
+    Column("first_seen", "date"),
+    Column("last_seen", "date"),
+    Column("area_m2", "real"),
+    Column("velocity_los_mm_yr", "real"),
+    Column("velocity_sigma_mm_yr", "real"),
+    Column("velocity_slope_mm_yr", "real"),
+    Column("slope_deg", "real"),
+    Column("aspect_deg", "real"),
+    Column("mean_coherence", "real"),
+    Column("n_pairs", "integer"),
+    Column("behaviour", "text"),
+    Column("review", "text"),
+    Column("note", "text"),
+)
+
+_DETECTIONS = (
+    Column("target", "text"),
+    Column("score", "real"),
+    Column("detector", "text"),
+    Column("track", "text"),
+    Column("window", "text"),
+    Column("directions", "text"),
+    Column("velocity_los_mm_yr", "real"),
+    Column("velocity_sigma_mm_yr", "real"),
+    Column("significance", "real"),
+    Column("mean_coherence", "real"),
+    Column("n_pairs", "integer"),
+    Column("slope_deg", "real"),
+    Column("aspect_deg", "real"),
+)
+
+_RUNS = (
+    Column("started", "time"),
+    Column("version", "text"),
+    Column("command", "text"),
+    Column("tracks", "text"),
+    Column("first_date", "date"),
+    Column("last_date", "date"),
+    Column("n_pairs", "integer"),
+    Column("parameters", "text"),
+)
+
+_SERIES = (
+    Column("target", "text"),
+    Column("track", "text"),
+    Column("date", "date"),
+    Column("displacement_mm", "real"),
+    Column("sigma_mm", "real"),
+)
+
+
+def write_inventory(
+    path: Path, targets: Sequence[Target], runs: Sequence[Run], series: Sequence[TargetSeries] = ()
+) -> None:
+    """Write an inventory, whole or not at all; a file of that name is replaced.
+
+    Parameters
+    ----------
+    path : path
+        Ends in `.gpkg`.
+    targets : sequence of Target
+        Each with its own id; their detections go into the layer `detections`. May be empty.
+    runs : sequence of Run
+        All runs so far, oldest first.
+    series : sequence of TargetSeries
+        Displacements, may be empty.
+
+    Raises
+    ------
+    ValueError
+        If `path` does not end in `.gpkg`, or two targets share an id.
+    OutputError
+        If it cannot be written.
+
+    Notes
+    -----
+    Unknown values (None, NaN) are nulls. The same content gives the same rows in the same order. QGIS colours the
+    targets by kind when it opens the file.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".gpkg":
+        raise ValueError(f"path must end in .gpkg, instead got {path}")
+    ids = [t.id for t in targets]
+    if len(set(ids)) != len(ids):
+        twice = sorted({i for i in ids if ids.count(i) > 1})[0]
+        raise ValueError(f"targets must have distinct ids, instead got {twice!r} twice")
+    found = [(t.id, d) for t in targets for d in t.detections]
+    with atomic_path(path) as temporary:
+        try:
+            write_layer(
+                temporary,
+                "targets",
+                _TARGETS,
+                _columns(_TARGETS, [_target_row(t) for t in targets]),
+                [t.geometry for t in targets],
+            )
+            write_layer(
+                temporary,
+                "detections",
+                _DETECTIONS,
+                _columns(_DETECTIONS, [_detection_row(i, d) for i, d in found]),
+                [d.polygon for _, d in found],
+                geometry_type="Polygon",
+            )
+            write_layer(temporary, "runs", _RUNS, _columns(_RUNS, [_run_row(r) for r in runs]))
+            write_layer(temporary, "series", _SERIES, _series_columns(series))
+            add_style(temporary)
+            stamp_version(temporary, SCHEMA_VERSION)
+        except (*OGR_ERRORS, sqlite3.Error) as error:
+            reason = " ".join(str(error).split())
+            raise OutputError(f"{path}: cannot be written ({reason}); free some space and run again") from error
+
+
+def read_inventory(path: Path) -> list[Target]:
+    """Read the targets of an inventory with their detections, in the order of the file.
+
+    Parameters
+    ----------
+    path : path
+        A GeoPackage that `write_inventory` wrote; edits made in a GIS are taken over.
+
+    Returns
+    -------
+    list of Target
+        A target drawn by hand needs its polygon and its two dates only: it is named after its place, and what is
+        not filled in is taken as unknown. Detections of targets that were deleted are left out.
+
+    Raises
+    ------
+    MissingFileError, DamagedFileError
+        If the file is not there, is damaged, or holds a value that the schema does not know.
+    UnknownFormatError
+        If it is no inventory, or one of a newer Groundshift.
+    """
+    path = Path(path)
+    check_version(path, SCHEMA_VERSION)
+    values, geometries = read_layer(path, "targets", _TARGETS)
+    detections = _read_detections(path)
+    polygons = [
+        _polygon(path, "target", name or f"row {row + 1}", shape)
+        for row, (name, shape) in enumerate(zip(values["id"], geometries, strict=True))
+    ]
+    nameless = [row for row, name in enumerate(values["id"]) if not name]
+    names = distinct_ids([polygons[row] for row in nameless], [n for n in values["id"] if n])
+    for row, name in zip(nameless, names, strict=True):
+        values["id"][row] = name
+    return [
+        _target(path, {name: column[row] for name, column in values.items()}, polygon, detections)
+        for row, polygon in enumerate(polygons)
+    ]
+
+
+def read_runs(path: Path) -> list[Run]:
+    """Read the runs of an inventory, oldest first; raises as `read_inventory` does."""
+    path = Path(path)
+    check_version(path, SCHEMA_VERSION)
+    values, _ = read_layer(path, "runs", _RUNS)
+    runs = []
+    for row in zip(*(values[c.name] for c in _RUNS), strict=True):
+        started, version, command, tracks, first, last, n_pairs, parameters = row
+        if started is None or first is None or last is None:
+            raise DamagedFileError(f"{path}: a row of layer 'runs' lacks a date; restore it from a copy")
+        runs.append(
+            Run(
+                started=started.replace(tzinfo=UTC),
+                version=version or "",
+                command=command or "",
+                tracks=_split(tracks),
+                first_date=first,
+                last_date=last,
+                n_pairs=n_pairs or 0,
+                parameters=parameters or "",
+            )
+        )
+    return sorted(runs, key=lambda r: r.started)
+
+
+def read_series(path: Path) -> list[TargetSeries]:
+    """Read the displacement series of an inventory; raises as `read_inventory` does."""
+    path = Path(path)
+    check_version(path, SCHEMA_VERSION)
+    values, _ = read_layer(path, "series", _SERIES)
+    rows: dict[tuple[str, str], list[tuple[date, float, float]]] = {}
+    for target, track, day, displacement, sigma in zip(*(values[c.name] for c in _SERIES), strict=True):
+        if target is None or day is None:
+            raise DamagedFileError(f"{path}: a row of layer 'series' lacks target or date; restore it from a copy")
+        rows.setdefault((target, track or ""), []).append((day, _number(displacement), _number(sigma)))
+    return [
+        TargetSeries(
+            target=target,
+            track=track,
+            dates=np.array([r[0] for r in points], "datetime64[D]"),
+            displacement_mm=np.array([r[1] for r in points], np.float64),
+            sigma_mm=np.array([r[2] for r in points], np.float64),
+        )
+        for (target, track), points in rows.items()
+    ]
+
+
+def _columns(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> list[Any]:
+    """Turn rows into one array per column."""
+    return [column_array(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+
+
+def _target_row(t: Target) -> tuple[object, ...]:
+    """Values of a target in the order of its columns."""
+    joined = {"tracks": ",".join(t.tracks), "evidence": ",".join(t.evidence)}
+    return tuple(joined[c.name] if c.name in joined else getattr(t, c.name) for c in _TARGETS)
+
+
+def _detection_row(target: str, d: Detection) -> tuple[object, ...]:
+    """Values of a detection in the order of its columns."""
+    return (
+        target,
+        d.score,
+        d.detector,
+        d.track,
+        d.window,
+        ",".join(d.directions),
+        d.velocity,
+        d.velocity_sigma,
+        d.significance,
+        d.mean_coherence,
+        d.n_pairs,
+        d.slope,
+        d.aspect,
+    )
+
+
+def _run_row(r: Run) -> tuple[object, ...]:
+    """Values of a run in the order of its columns."""
+    started = r.started if r.started.tzinfo is None else r.started.astimezone(UTC).replace(tzinfo=None)
+    return (
+        started,
+        r.version,
+        r.command,
+        ",".join(r.tracks),
+        r.first_date,
+        r.last_date,
+        r.n_pairs,
+        r.parameters,
+    )
+
+
+def _series_columns(series: Sequence[TargetSeries]) -> list[Any]:
+    """Lay all series end to end, one array per column."""
+    names = [(s.target, s.track, len(s.dates)) for s in series]
+    return [
+        column_array(_SERIES[0], [target for target, _, n in names for _ in range(n)]),
+        column_array(_SERIES[1], [track for _, track, n in names for _ in range(n)]),
+        np.concatenate([np.empty(0, "datetime64[D]"), *(s.dates.astype("datetime64[D]") for s in series)]),
+        np.concatenate([np.empty(0), *(np.asarray(s.displacement_mm, np.float64) for s in series)]),
+        np.concatenate([np.empty(0), *(np.asarray(s.sigma_mm, np.float64) for s in series)]),
+    ]
+
+
+def _read_detections(path: Path) -> dict[str, list[Detection]]:
+    """Read the detections by the id of their target."""
+    values, geometries = read_layer(path, "detections", _DETECTIONS)
+    by_target: dict[str, list[Detection]] = {}
+    for row, shape in zip(zip(*(values[c.name] for c in _DETECTIONS), strict=True), geometries, strict=True):
+        target, score, detector, track, window, directions, *numbers = row
+        velocity, sigma, significance, coherence, n_pairs, slope, aspect = numbers
+        polygon = _polygon(path, "a detection of target", str(target), shape)
+        if not isinstance(polygon, Polygon):
+            raise DamagedFileError(f"{path}: a detection of target {target!r} has several polygons; restore it")
+        by_target.setdefault(str(target), []).append(
+            Detection(
+                polygon=polygon,
+                score=_number(score),
+                detector=detector or "",
+                track=track or "",
+                window=window or "",
+                directions=_split(directions),
+                velocity=_number(velocity),
+                velocity_sigma=_number(sigma),
+                significance=_number(significance),
+                mean_coherence=_number(coherence),
+                n_pairs=n_pairs or 0,
+                slope=slope,
+                aspect=aspect,
+            )
+        )
+    return by_target
+
+
+_CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
+    "kind": (get_args(Kind), "unknown"),
+    "behaviour": (get_args(Behaviour), "unclear"),
+    "review": (get_args(Review), "unreviewed"),
+}
+_REAL = {f.name for f in fields(Target) if f.type is float}
+
+
+def _target(
+    path: Path, row: dict[str, Any], polygon: Polygon | MultiPolygon, detections: dict[str, list[Detection]]
+) -> Target:
+    """Make a target of a row, with what people may have typed into it."""
+    for name, (choices, default) in _CHOICES.items():
+        value = (row[name] or default).strip().lower()
+        if value not in choices:
+            raise DamagedFileError(
+                f"{path}: {name} of target {row['id']} must be one of {', '.join(choices)}, instead got {row[name]!r}; "
+                "correct it"
+            )
+        row[name] = value
+    for name in ("first_seen", "last_seen"):
+        if row[name] is None:
+            raise DamagedFileError(f"{path}: {name} of target {row['id']} is empty; fill in a date")
+    if row["area_m2"] is None:
+        row["area_m2"] = geodesic_area_m2(polygon)
+    row = {name: _number(value) if name in _REAL else value for name, value in row.items()}
+    row["n_pairs"] = row["n_pairs"] or 0
+    row["note"] = row["note"] or ""
+    del row["tracks"], row["evidence"]  # they follow from the detections
+    return Target(geometry=polygon, detections=tuple(detections.get(row["id"], ())), **row)
+
+
+def _polygon(path: Path, what: str, name: str, shape: Geometry | None) -> Polygon | MultiPolygon:
+    """Return a geometry as a polygon, a single one where it has one part."""
+    if not isinstance(shape, Polygon | MultiPolygon) or shape.is_empty:
+        raise DamagedFileError(f"{path}: {what} {name} has no polygon; draw one or delete the row")
+    if isinstance(shape, MultiPolygon) and len(shape.geoms) == 1:
+        return shape.geoms[0]
+    return shape
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    """Take a comma-joined text apart."""
+    return tuple(text.split(",")) if text else ()
+
+
+def _number(value: float | None) -> float:
+    """Return NaN for what is not known."""
+    return float("nan") if value is None else float(value)

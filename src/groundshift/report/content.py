@@ -1,0 +1,210 @@
+"""What a report shows: plain values that a workflow fills in and `write_report` lays out.
+
+Nothing here opens a file. All text may come from a user's files: it is escaped where the page is written.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundshift.inventory.model import Target
+from groundshift.report.layers import Bounds, Layer
+from groundshift.types import LookGeometry, Pair
+
+__all__ = [
+    "Bounds",
+    "Histogram",
+    "Layer",
+    "MaskShare",
+    "Patch",
+    "ReportContent",
+    "TrackContent",
+    "best_targets",
+    "cut_patches",
+    "significance_histogram",
+]
+
+_HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 81)
+
+
+class MaskShare(NamedTuple):
+    """One mask and the share of pixels that it takes out, 0 to 1."""
+
+    name: str
+    fraction: float
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Counts of significance values; those beyond the edges are in `below` and `above`."""
+
+    edges: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    below: int = 0
+    above: int = 0
+
+    @property
+    def total(self) -> int:
+        """All values counted."""
+        return int(self.counts.sum()) + self.below + self.above
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the 16th and the 84th percentile; 1 for a standard normal, NaN if empty."""
+        if self.total == 0:
+            return math.nan
+        cumulative = (self.below + np.concatenate([[0], np.cumsum(self.counts)])) / self.total
+        low, high = np.interp([0.158655, 0.841345], cumulative, self.edges)
+        return float(high - low) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Maps around one target, as seen from one track; all layers cover `bounds`."""
+
+    track: str
+    bounds: Bounds
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class TrackContent:
+    """One track, frame or burst.
+
+    `layers` are north up in EPSG:4326 (rows of equal latitude) and all cover `bounds` (west, south, east, north, outer
+    pixel edges, degrees); their pixel counts may differ. `look` draws the flight direction where it is known.
+    """
+
+    name: str
+    bounds: Bounds
+    layers: Sequence[Layer] = ()
+    pairs_used: Sequence[Pair] = ()
+    pairs_skipped: Sequence[Pair] = ()
+    skipped_files: Sequence[str] = ()
+    """One line for each file left out, saying why."""
+    warnings: Sequence[str] = ()
+    masks: Sequence[MaskShare] = ()
+    significance: Histogram | None = None
+    look: LookGeometry | None = None
+
+    def __post_init__(self) -> None:
+        west, south, east, north = self.bounds
+        if not (all(map(math.isfinite, self.bounds)) and west < east and -90 <= south < north <= 90):
+            raise ValueError(
+                f"bounds of track {self.name!r} must be west < east and south < north in degrees, instead got "
+                f"{tuple(self.bounds)}"
+            )
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs used."""
+        return len(self.pairs_used)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportContent:
+    """All that a report shows.
+
+    `facts` are shown at the top in their order (area, dates, versions, duration ...); `settings` may be nested.
+    `patches` gives the evidence maps by target id; None cuts them out of the layers of the tracks. `messages` are the
+    warnings of the whole run.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    tracks: Sequence[TrackContent] = ()
+    targets: Sequence[Target] = ()
+    patches: Mapping[str, Sequence[Patch]] | None = None
+    settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    messages: Sequence[str] = ()
+
+
+def significance_histogram(values: NDArray[np.floating[Any]]) -> Histogram:
+    """Count significance values (any shape, NaN left out) in bins of a quarter from -10 to 10."""
+    finite = np.asarray(values)[np.isfinite(values)]
+    low, high = _HISTOGRAM_EDGES[0], _HISTOGRAM_EDGES[-1]
+    counts, edges = np.histogram(finite, _HISTOGRAM_EDGES)
+    return Histogram(edges, counts.astype(np.int64), int((finite < low).sum()), int((finite > high).sum()))
+
+
+def best_targets(targets: Sequence[Target], limit: int) -> list[Target]:
+    """Return the `limit` targets of highest score, best first; rejected ones come last."""
+    return sorted(targets, key=lambda t: (t.review == "rejected", -t.score, t.id))[:limit]
+
+
+def cut_patches(
+    tracks: Sequence[TrackContent], targets: Sequence[Target], *, limit: int = 60, smallest_m: float = 1500.0
+) -> dict[str, tuple[Patch, ...]]:
+    """Cut the maps around the best targets out of the tracks that saw them.
+
+    Parameters
+    ----------
+    tracks : sequence of TrackContent
+        Base layers (hill shade) are left out.
+    targets : sequence of Target
+        Only the `limit` best get patches, from at most three tracks each.
+    limit : int
+        How many.
+    smallest_m : float
+        Least width of a patch in metres; a larger target gets three times its own size.
+
+    Returns
+    -------
+    dict
+        Patches by target id; a target that lies on no track has none.
+    """
+    by_name = {track.name: track for track in tracks}
+    patches: dict[str, tuple[Patch, ...]] = {}
+    for target in best_targets(targets, limit):
+        around = _surroundings(target, smallest_m)
+        cut = [_cut(by_name[name], around) for name in target.tracks if name in by_name]
+        found = tuple(patch for patch in cut if patch is not None)[:3]
+        if found:
+            patches[target.id] = found
+    return patches
+
+
+def _surroundings(target: Target, smallest_m: float) -> Bounds:
+    """Return a square on the ground around a target: three times its size, at least `smallest_m` wide."""
+    west, south, east, north = target.geometry.bounds
+    per_degree = 111_195.0
+    shrink = max(0.05, math.cos(math.radians((south + north) / 2)))
+    half = max(smallest_m, 3 * (north - south) * per_degree, 3 * (east - west) * per_degree * shrink) / 2
+    lon, lat, dy = (west + east) / 2, (south + north) / 2, half / per_degree
+    return Bounds(lon - dy / shrink, lat - dy, lon + dy / shrink, lat + dy)
+
+
+def _cut(track: TrackContent, around: Bounds) -> Patch | None:
+    """Cut the pixels that `around` touches out of every layer, or None if there are none."""
+    layers: list[Layer] = []
+    bounds = track.bounds
+    width, height = bounds.east - bounds.west, bounds.north - bounds.south
+    data = [layer for layer in track.layers if not layer.base]
+    chosen = ([layer for layer in data if layer.evidence] or data)[:4]
+    if not chosen:
+        return None
+    # The finest layer gives the pixels; each pixel takes the value of the one it lies in on the other layers.
+    rows, columns = max((layer.values.shape for layer in chosen), key=lambda s: s[0] * s[1])
+    top = max(0, math.floor((bounds.north - around.north) / height * rows))
+    bottom = min(rows, math.ceil((bounds.north - around.south) / height * rows))
+    left = max(0, math.floor((around.west - bounds.west) / width * columns))
+    right = min(columns, math.ceil((around.east - bounds.west) / width * columns))
+    if top >= bottom or left >= right:
+        return None
+    y, x = np.arange(top, bottom) + 0.5, np.arange(left, right) + 0.5
+    for layer in chosen:
+        shape = layer.values.shape
+        part = layer.values[np.ix_((y * shape[0] / rows).astype(np.intp), (x * shape[1] / columns).astype(np.intp))]
+        layers.append(replace(layer, values=part))
+    cut = Bounds(
+        bounds.west + left / columns * width,
+        bounds.north - bottom / rows * height,
+        bounds.west + right / columns * width,
+        bounds.north - top / rows * height,
+    )
+    return Patch(track.name, cut, tuple(layers))

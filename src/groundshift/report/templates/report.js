@@ -1,0 +1,212 @@
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const rows = Array.from(document.querySelectorAll("#table tbody tr"));
+  let map = null;
+  let picked = -1;
+
+  // ---- table ----
+  const columnValue = (row, column, type) => {
+    const cell = row.cells[column];
+    if (type === "text") return cell.textContent.trim().toLowerCase();
+    return Number(cell.dataset.value ?? cell.textContent);
+  };
+  const compare = (a, b) => {
+    if (typeof a === "number") {
+      // Unknown values come last whichever way the table is sorted.
+      if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) || 0;
+      return a - b;
+    }
+    return a.localeCompare(b, "en", { numeric: true });
+  };
+  const heads = Array.from(document.querySelectorAll("#table thead th"));
+  heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
+    const type = head.dataset.type;
+    const down = head.getAttribute("aria-sort") === "ascending";
+    heads.forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const keyed = rows.map((row) => [columnValue(row, column, type), row]);
+    keyed.sort((a, b) => {
+      const unknown = Number.isNaN(a[0]) || Number.isNaN(b[0]);
+      return down && !unknown ? compare(b[0], a[0]) : compare(a[0], b[0]);
+    });
+    document.querySelector("#table tbody").append(...keyed.map((pair) => pair[1]));
+  }));
+
+  const filter = () => {
+    const words = byId("search").value.trim().toLowerCase();
+    const kind = byId("kind").value;
+    const slowest = Number(byId("slowest").value) || 0;
+    const least = Number(byId("least").value) || 0;
+    const shown = rows.map((row) => {
+      const speed = Math.abs(Number(row.dataset.speed));
+      const keep = (!words || row.textContent.toLowerCase().includes(words)) && (!kind || row.dataset.kind === kind)
+        && (slowest === 0 || speed >= slowest) && (least === 0 || Number(row.dataset.score) >= least);
+      row.hidden = !keep;
+      return keep;
+    });
+    const number = shown.filter(Boolean).length;
+    byId("count").textContent = number === rows.length
+      ? `${number} target${number === 1 ? "" : "s"}` : `${number} of ${rows.length} targets`;
+    if (map) map.showOnly(shown);
+  };
+  if (byId("filters")) {
+    byId("filters").addEventListener("input", filter);
+    byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  const pick = (index, from) => {
+    if (index === picked && from === "map") return;
+    picked = index;
+    rows.forEach((row) => {
+      const on = Number(row.dataset.index) === index;
+      row.classList.toggle("picked-row", on);
+      row.querySelector(".pick").setAttribute("aria-pressed", String(on));
+    });
+    const row = rows.find((r) => Number(r.dataset.index) === index);
+    const line = byId("picked");
+    if (!row) {
+      if (line) line.textContent = "Select a target on the map or in the table.";
+      return;
+    }
+    if (line) {
+      line.replaceChildren();
+      const name = document.createElement("strong");
+      name.textContent = row.querySelector(".pick").textContent;
+      line.append(name, ` ${row.cells[1].textContent.trim()}, ${row.cells[3].textContent} mm/yr, score `
+        + `${row.cells[2].textContent}. `);
+      const link = document.createElement("a");
+      link.href = row.querySelector("a") ? `#e${index}` : `#t${index}`;
+      link.textContent = row.querySelector("a") ? "Evidence maps" : "Row";
+      line.append(link);
+    }
+    if (from === "map") {
+      const box = document.querySelector(".table-box");
+      box.scrollTop = row.offsetTop - box.clientHeight / 3;
+    } else if (map) {
+      map.select(index);
+      map.fit(row.dataset.box.split(",").map(Number), 5);
+    }
+  };
+  rows.forEach((row) => row.querySelector(".pick").addEventListener("click", () => pick(Number(row.dataset.index), "table")));
+
+  // ---- print: closed parts are opened ----
+  window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
+
+  // ---- map ----
+  const start = async () => {
+    const item = JSON.parse(byId("map-item").textContent);
+    const about = JSON.parse(byId("map-about").textContent);
+    await Bokeh.embed.embed_item(item);
+    const doc = Bokeh.documents[0];
+    const named = (name) => doc.get_model_by_name(name);
+    const plot = named("plot");
+    const source = named("targets");
+    const outlines = named("outlines");
+    const halo = named("halo");
+    const marks = named("marks");
+    let home = about.home;
+
+    // Equal scale on both axes, for any shape of the frame.
+    const fit = (box, widen = 1) => {
+      const [west, south, east, north] = box;
+      const width = plot.inner_width || 800;
+      const height = plot.inner_height || 500;
+      const least = widen > 1 ? 1500 : 1;
+      const scale = Math.max(((east - west) * widen) / width, ((north - south) * widen) / height, least / width);
+      const x = (west + east) / 2;
+      const y = (south + north) / 2;
+      plot.x_range.setv({ start: x - (scale * width) / 2, end: x + (scale * width) / 2 });
+      plot.y_range.setv({ start: y - (scale * height) / 2, end: y + (scale * height) / 2 });
+    };
+    // Small places are shown as marks; the marks go where outlines are large enough to be seen.
+    const sizes = rows.map((row) => {
+      const [west, south, east, north] = row.dataset.box.split(",").map(Number);
+      return Math.max(east - west, north - south);
+    }).sort((a, b) => a - b);
+    const middle = sizes.length ? sizes[Math.floor(sizes.length / 2)] : 0;
+    const hover = plot.toolbar.tools.find((tool) => tool.name === "hover");
+    const choose = () => {
+      const on = !byId("show-targets") || byId("show-targets").checked;
+      const pixels = (middle * (plot.inner_width || 800)) / (plot.x_range.end - plot.x_range.start);
+      const small = pixels < 18;
+      marks.visible = on && small;
+      outlines.visible = halo.visible = on && !(pixels < 4);
+      if (hover) hover.renderers = [small ? marks : outlines];
+    };
+    plot.x_range.properties.end.change.connect(choose);
+    const resized = () => {
+      const x = (plot.x_range.start + plot.x_range.end) / 2;
+      const y = (plot.y_range.start + plot.y_range.end) / 2;
+      const half = (plot.y_range.end - plot.y_range.start) / 2;
+      fit([x, y - half, x, y + half]);
+    };
+    plot.properties.inner_width.change.connect(resized);
+    plot.properties.inner_height.change.connect(resized);
+
+    const show = () => {
+      const chosen = document.querySelector("input[name=layer]:checked");
+      const name = chosen && chosen.value !== "" ? about.names[Number(chosen.value)] : null;
+      const track = byId("track") ? byId("track").value : "";
+      const opacity = byId("opacity") ? Number(byId("opacity").value) : 1;
+      const base = !byId("base") || byId("base").checked;
+      let first = null;
+      about.layers.forEach((layer) => {
+        const here = track === "" || layer.track === Number(track);
+        const model = named(layer.model);
+        model.visible = here && (layer.base ? base : layer.name === name);
+        model.glyph.global_alpha = { value: layer.base ? 1 : opacity };
+        if (!layer.base && model.visible && !first) first = layer;
+      });
+      const scale = byId("layer-scale");
+      if (!scale) return;
+      scale.replaceChildren();
+      if (!first) return;
+      const line = document.createElement("span");
+      line.className = "scale";
+      const low = document.createElement("span");
+      low.textContent = first.low;
+      const strip = document.createElement("span");
+      strip.className = "strip";
+      strip.style.background = `linear-gradient(to right,${first.stops.join(",")})`;
+      const high = document.createElement("span");
+      high.textContent = `${first.high} ${first.unit}`.trim();
+      line.append(low, strip, high);
+      const caption = document.createElement("p");
+      caption.textContent = first.name;
+      scale.append(caption, line);
+    };
+    byId("controls").addEventListener("input", () => { show(); choose(); });
+    byId("controls").addEventListener("submit", (event) => event.preventDefault());
+
+    const dark = window.matchMedia("(prefers-color-scheme: dark)");
+    const paint = () => {
+      const printing = window.matchMedia("print").matches;
+      const night = dark.matches && !printing;
+      const ink = night ? "#e8ecef" : "#1b2228";
+      plot.background_fill_color = night ? "#262e34" : "#e6e9eb";
+      plot.border_fill_color = night ? "#14191d" : "#ffffff";
+      plot.outline_line_color = night ? "#3b464f" : "#ccd3d8";
+      [...plot.below, ...plot.left].forEach((axis) => axis.setv({
+        major_label_text_color: ink, axis_line_color: ink, major_tick_line_color: ink, minor_tick_line_color: null,
+      }));
+    };
+    dark.addEventListener("change", paint);
+
+    map = {
+      fit,
+      select: (index) => { source.selected.indices = [index]; },
+      showOnly: (shown) => { named("shown").booleans = shown; },
+    };
+    source.selected.properties.indices.change.connect(() => {
+      const indices = source.selected.indices;
+      pick(indices.length ? indices[0] : -1, "map");
+    });
+    paint();
+    show();
+    fit(home);
+    choose();
+    document.documentElement.dataset.map = "ready";
+  };
+  if (byId("map-item")) start();
+})();
