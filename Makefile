@@ -1,4 +1,4 @@
-# `make demo` and `make test` set up all they need. They want Python 3.11 or later with its venv module, and a way to
+# `make demo` and `make test` set up all they need. They want Python 3.11 to 3.14 with its venv module, and a way to
 # fetch packages; everything goes into .venv, in the exact versions of requirements*.lock.
 
 .DEFAULT_GOAL := help
@@ -10,10 +10,11 @@ BIN := $(VENV)/bin
 DEMO_OUT := demo-out
 UV_VERSION := 0.13.8
 
-NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
-# The first of these that is new enough; `make PYTHON=/path/to/python3 test` chooses another.
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$python" && break; done)
+# The Pythons for which every locked package is built.
+SUITED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+# The first of these that suits; `make PYTHON=/path/to/python3 test` chooses another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$python" -c '$(SUITED)' 2>/dev/null && echo "$$python" && break; done)
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 LOCKED := $(PIP) --no-build-isolation --require-hashes -r
@@ -47,8 +48,8 @@ format: $(DEV_INSTALLED)
 
 # pip is the last thing that venv writes: where it is missing, the environment is missing or half made.
 $(BIN)/pip:
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or later found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
-	@"$(PYTHON)" -c '$(NEW_ENOUGH)' || { echo "make: $(PYTHON) is older than Python 3.11 or does not run; name another: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 to 3.14 found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c '$(SUITED)' || { echo "make: $(PYTHON) is not a Python 3.11 to 3.14; name another: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) lacks its venv module; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
 	@echo "Setting up $(VENV); the first time takes a minute or two"
 	@"$(PYTHON)" -m venv --clear $(VENV)
@@ -69,7 +70,7 @@ $(DEV_INSTALLED): requirements-dev.lock $(INSTALLED)
 lock: | $(BIN)/pip
 	@test -x $(VENV)/lock/bin/uv || $(BIN)/python -m venv $(VENV)/lock
 	@$(VENV)/lock/bin/python -m pip --disable-pip-version-check install -qq uv==$(UV_VERSION)
-	@$(COMPILE) $(UPGRADE) --extra snaphu --group dev --group build pyproject.toml -o requirements-dev.lock
+	@$(COMPILE) $(UPGRADE) --group dev --group build pyproject.toml -o requirements-dev.lock
 	@$(COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
 	@$(COMPILE) -c requirements-dev.lock --group build -o requirements-build.lock
 

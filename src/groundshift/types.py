@@ -241,7 +241,12 @@ def _bilinear(
     x0 = np.clip(np.floor(x), 0, max(width - 2, 0)).astype(np.intp)
     y1, x1 = np.minimum(y0 + 1, height - 1), np.minimum(x0 + 1, width - 1)
     fy, fx = y - y0, x - x0
-    top = field[y0, x0] * (1 - fx) + field[y0, x1] * fx
-    bottom = field[y1, x0] * (1 - fx) + field[y1, x1] * fx
+    top = _share(field[y0, x0], 1 - fx) + _share(field[y0, x1], fx)
+    bottom = _share(field[y1, x0], 1 - fx) + _share(field[y1, x1], fx)
     inside = (y >= -1) & (y <= height) & (x >= -1) & (x <= width)
-    return np.where(inside, top * (1 - fy) + bottom * fy, np.nan)
+    return np.where(inside, _share(top, 1 - fy) + _share(bottom, fy), np.nan)
+
+
+def _share(value: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weigh a value; one without weight counts nothing even if it is NaN, so that holes do not grow."""
+    return np.where(weight == 0, 0.0, value * weight)

@@ -22,7 +22,9 @@ def write(folder: Path, scene: Any) -> Path:
         sink["date"] = np.array(dates, "S8")
         sink["bperp"] = np.array([layer.baseline for layer in scene.layers], np.float32)
         sink["dropIfgram"] = np.ones(len(scene.layers), bool)
-        sink["unwrapPhase"] = np.stack([np.where(layer.valid, layer.unwrapped, 0) for layer in scene.layers])
+        # The constant of an unwrapped phase is free to a whole turn: with one added, no valid pixel is exactly 0.
+        phases = [np.where(layer.valid, layer.unwrapped + 2 * np.pi, 0) for layer in scene.layers]
+        sink["unwrapPhase"] = np.stack(phases).astype(np.float32)
         sink["coherence"] = np.stack([np.where(layer.valid, layer.coherence, 0) for layer in scene.layers])
     lon, lat = scene.lonlat()
     with h5py.File(inputs / "geometryRadar.h5", "w") as sink:

@@ -130,7 +130,7 @@ class Scene:
 def make_scene(crs: str = "EPSG:4326", shape: tuple[int, int] = (40, 30)) -> Scene:
     """Make four interferograms of three dates and one apart, with steep known ramps, near 101.97 E 30.84 N.
 
-    Each phase is `rate * years * (0.2 y - 0.13 x) + constant`, several turns over the scene; coherence is a multiple
+    Each phase is `rate * years * (0.2 y - 0.13 x) + constant`, several turns over the scene and nowhere exactly 0; coherence is a multiple
     of 1/255 within [0.2, 0.95]; the first three rows and the last two columns have no data.
     """
     if crs == "EPSG:4326":
@@ -143,7 +143,7 @@ def make_scene(crs: str = "EPSG:4326", shape: tuple[int, int] = (40, 30)) -> Sce
     start = date(2018, 7, 2)
     layers = []
     for number, (first, second) in enumerate([(0, 12), (0, 24), (12, 24), (60, 96)]):
-        ramp = (second - first) / 12 * (0.2 * y - 0.13 * x) + 0.4 + 0.3 * number
+        ramp = (second - first) / 12 * (0.2 * y - 0.13 * x) + 0.41357 + 0.3 * number
         coherence = np.round(255 * (0.5 + 0.3 * np.sin(0.2 * x + number) * np.cos(0.15 * y))) / 255
         layers.append(
             Layer(

@@ -14,6 +14,7 @@ CANNOT = frozenset({"companion"})
 def write(folder: Path, scene: Any) -> Path:
     for layer in scene.layers:
         phase = layer.wrapped.copy()
+        phase[phase == 0] = 1e-6  # 0 is no data in this format
         phase[~layer.valid] = 0
         prefix = "again_" if layer.copy else ""
         stem = f"{prefix}{phase.shape[1]}_{layer.first:%Y%m%d}-{layer.second:%Y%m%d}"

@@ -17,26 +17,26 @@ def scan_lines(
 ) -> None:  # pragma: no cover - compiled
     """Mark shadow (bit 1) and layover (bit 2) along parallel lines of ground range; see `layover_shadow`.
 
-    `line` is (shear, forward): line k holds the points (k + shear * x, x) for all columns x, each taken to the nearest
-    row, so that every pixel belongs to exactly one line; range grows with x if `forward`. `angle` is (start, along_y,
-    along_x): the angle at the Earth's centre between nadir and (y, x) is start + along_y * y + along_x * x. `globe` is
-    the radius of the Earth and of the orbit.
+    `line` is (shear, forward): line k passes row k of the middle column and holds one point of every column, each
+    taken to the nearest row, so that every pixel belongs to exactly one line; range grows with x if `forward`.
+    `angle` is (start, along_y, along_x): the angle at the Earth's centre between nadir and (y, x) is start +
+    along_y * y + along_x * x. `globe` is the radius of the Earth and of the orbit.
     """
     shear, forward = line
     start, along_y, along_x = angle
     radius, orbit = globe
     rows, columns = height.shape
-    lowest = int(np.floor(min(0.0, -shear * (columns - 1)))) - 1
-    highest = int(np.ceil(rows + max(0.0, -shear * (columns - 1)))) + 1
+    middle = (columns - 1) / 2
+    reach = int(np.ceil(abs(shear) * middle)) + 1
     row_of = np.empty(columns, np.int64)
     distance = np.empty(columns)
-    for k in range(lowest, highest):
+    for k in range(-reach, rows + reach):
         farthest = -np.inf
         steepest = -np.inf
         for i in range(columns):
             x = i if forward else columns - 1 - i
-            y = k + shear * x
-            nearest = k + int(np.floor(shear * x + 0.5))
+            y = k + shear * (x - middle)
+            nearest = k + int(np.floor(shear * (x - middle) + 0.5))
             row_of[x] = -1
             if nearest < 0 or nearest >= rows or np.isnan(height[nearest, x]):
                 continue

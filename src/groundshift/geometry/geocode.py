@@ -15,7 +15,6 @@ from pyproj import CRS, Transformer
 from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 
-from groundshift.checks import check_shape
 from groundshift.constants import EARTH_RADIUS
 from groundshift.errors import DamagedFileError, NoDataError, ProductError
 from groundshift.geometry._kernels import fill_cells
@@ -97,7 +96,8 @@ def geocode(values: NDArray[Any], grid: Grid, target: MapGrid, *, nearest: bool 
     A radar grid is laid out cell by cell between neighbouring pixel centres; in layover the cell nearest to the
     satellite is shown.
     """
-    check_shape("values", values[(0,) * (values.ndim - 2)] if values.ndim > 2 and values.size else values, grid.shape)
+    if values.shape[-2:] != grid.shape:
+        raise ValueError(f"values must have shape (..., {grid.shape[0]}, {grid.shape[1]}), instead got {values.shape}")
     kind = np.result_type(values.dtype, np.float32) if values.dtype.kind in "fc" else np.dtype(np.float32)
     if grid is target or (isinstance(grid, MapGrid) and grid == target):
         return values.astype(kind)
@@ -157,7 +157,7 @@ def sample_raster(path: Path, grid: Grid, *, nearest: bool = False, band: int = 
     Returns
     -------
     (y, x) float32 array
-        NaN outside the raster, on its no-data and where the grid has no position.
+        NaN outside the raster, on its no-data and where the grid does not know its position.
 
     Raises
     ------
@@ -165,12 +165,16 @@ def sample_raster(path: Path, grid: Grid, *, nearest: bool = False, band: int = 
         If the file is not there or cannot be decoded.
     ProductError
         If it has no such band, or its rows do not run east-west.
+    NoDataError
+        If a radar grid has no longitude and latitude at all.
 
     Notes
     -----
     Heights stay in the vertical datum of the file: a difference between geoid and ellipsoid changes no slope.
     """
     source_grid = raster_grid(path)
+    if isinstance(grid, RadarGrid) and (grid.longitude is None or grid.latitude is None):
+        raise _no_lookup()
     if source_grid.transform.b or source_grid.transform.d:
         raise ProductError(f"{path}: the raster is rotated; bring it north-up with gdalwarp")
     out = np.full(grid.shape, np.nan, np.float32)

@@ -67,7 +67,9 @@ def find_rasters(
         try:
             pair = _pair_of_groups(match) if match is not None else pair_in_name(_dated(root, tif))
         except ProductError as error:
-            problems.append(Problem(tif, f"{tif}: {error}"))
+            # The coherence of such a pair is not used without its phase, which says the same.
+            if kind != "coherence":
+                problems.append(Problem(tif, f"{tif}: {error}"))
             continue
         if pair is None:
             continue

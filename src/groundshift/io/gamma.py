@@ -4,20 +4,19 @@ A folder and its subfolders hold one file for each pair, named by its two dates:
 `.diff.ml.sm`, `.int`, ...) or unwrapped phase (`.unw`, wrapped again here), in radar geometry or geocoded. Width and
 lines come from the `.rmli.par`, `.diff_par`, `.off` or `dem_par` file whose size is that of the rasters.
 
-Sign: as ours. GAMMA phase grows with range: `dispmap` (DIFF&GEO reference manual) counts displacement towards the sensor
-positive, and LiCSBAS and the HyP3 product guide, both on GAMMA phase, give it as -wavelength / (4 pi) times the phase.
+Sign: as ours, the earlier image being the first. GAMMA phase grows with range: LiCSBAS and the HyP3 InSAR product
+guide, both on GAMMA phase, take -wavelength / (4 pi) times it as the displacement towards the sensor, which GAMMA's own
+`dispmap` (DIFF&GEO reference manual) counts positive.
 
 Coherence: the `.cc` file of the pair where there is one; else the magnitude if that behaves like a coherence; else
 estimated from the phase. Zero is no data everywhere.
 """
 
 import math
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from os.path import commonprefix
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,8 +27,9 @@ from groundshift.errors import GroundshiftError, ProductError
 from groundshift.io import gamma_par as par
 from groundshift.io.agree import Found, GridKey, settle_on_grid
 from groundshift.io.baselines import Baselines, pair_baseline, read_baselines
-from groundshift.io.dates import dates_in_name, pair_or_problem
+from groundshift.io.dates import pair_or_problem
 from groundshift.io.estimate import consistent_igram
+from groundshift.io.gamma_files import TYPES, Role, is_table, kind_of, listing, role_of
 from groundshift.io.rasters import polar, read_binary
 from groundshift.io.stack import InterferogramStack, Problem, ReadHeight
 from groundshift.types import Grid, Pair, RadarGrid, Window
@@ -38,26 +38,18 @@ __all__ = ["PRODUCT", "open_stack", "recognises"]
 
 PRODUCT = "gamma"
 
-_DEPTH = 3
-"""Levels of folders searched."""
-
-Role = Literal["complex", "unwrapped", "coherence"]
 Magnitude = Literal["file", "magnitude", "estimated"]
-
-_TYPES: dict[Role, str] = {"complex": ">c8", "unwrapped": ">f4", "coherence": ">f4"}
-_NOT_RASTERS = re.compile(
-    r"(par|off|base|bmp|ras|tif|tiff|png|jpe?g|gif|xml|hdr|vrt|kml|kmz|txt|log|rsc|list|pdf|zip|mat)$"
-)
-_COHERENCE = re.compile(r"(^|_)(sm)?(cc|cor|coh|coherence)$")
-_COMPLEX = re.compile(r"(diff|int|intf|ifg|flt|cpx)\d*")
+"""Where the coherence is: a file of its own, the magnitude, or nowhere."""
 
 
 def recognises(path: Path) -> bool:
     """Whether `path` is a folder with GAMMA interferograms and their parameter files."""
     if not path.is_dir():
         return False
-    files = _listing(path)
-    return any(par.is_par_name(f.name) for f in files) and any(_role(f.name) in ("complex", "unwrapped") for f in files)
+    files = listing(path)
+    return any(par.is_par_name(f.name) for f in files) and any(
+        role_of(f.name) in ("complex", "unwrapped") for f in files
+    )
 
 
 def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
@@ -78,8 +70,8 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
     NoDataError
         If no usable pair is left; the line is that of the first problem.
     """
-    files = _listing(path)
-    chosen, problems = _choose_kind(files)
+    files = listing(path)
+    chosen, problems = _choosekind_of(files)
     pars = [par.read_parameters(f) for f in files if par.is_par_name(f.name)]
     if not chosen:
         settle_on_grid(path, [], problems, strict)
@@ -89,7 +81,7 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
     pars = [layout, *(one for one in pars if one is not layout and not one.is_map)]
 
     whole, broken = _of_size(chosen, shape)
-    coherence = _companions(whole, [f for f in files if _role(f.name) == "coherence"], shape)
+    coherence = _companions(whole, [f for f in files if role_of(f.name) == "coherence"], shape)
     found = [Found(c.pair, (c.path, *coherence.files.get(c.path, ())), GridKey(shape)) for c in coherence.kept]
     by_pair, _, settled = settle_on_grid(path, found, [*problems, *broken, *coherence.problems], strict)
 
@@ -108,7 +100,7 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
         wavelength=par.wavelength(path, pars),
         sign="GAMMA phase is ours: it grows when the ground moves away from the satellite",
         coherence_source="estimated" if magnitude == "estimated" else "product",
-        read_pair=partial(_read_pair, by_pair, shape, role, magnitude),
+        read_pair=_Rasters(by_pair, shape, role, magnitude).read,
         look=par.look_geometry(pars),
         read_height=read_height,
         problems=(*settled, *notes),
@@ -133,71 +125,19 @@ class _Companions(NamedTuple):
     problems: list[Problem]
 
 
-def _listing(root: Path) -> list[Path]:
-    """Return the files of a folder, its subfolders, and the parameters and geometry in the folder above, by name."""
-    inside = sorted(_walk(root, _DEPTH))
-    if any(par.is_par_name(f.name) for f in inside):
-        return inside
-    try:
-        above = sorted(f for f in root.resolve().parent.iterdir() if f.is_file() and dates_in_name(f.name) is None)
-    except OSError:
-        above = []
-    return [*inside, *above]
-
-
-def _walk(folder: Path, depth: int) -> Iterator[Path]:
-    """Yield files, leaving out hidden ones."""
-    try:
-        entries = list(folder.iterdir())
-    except OSError:
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            if depth > 1:
-                yield from _walk(entry, depth - 1)
-        elif entry.is_file():
-            yield entry
-
-
-def _role(name: str) -> Role | None:
-    """Tell from its name what a raster of a pair holds, or None if it is something else.
-
-    Examples
-    --------
-    >>> [_role(n) for n in ("20180702_20180714.diff.ml.sm", "20180702-20180714_utm.unw", "20180702_20180714.diff.cc")]
-    ['complex', 'unwrapped', 'coherence']
-    >>> [_role(n) for n in ("20180702_20180714.diff_par", "20180702_20180714.diff.sm.bmp", "20180702.diff")]
-    [None, None, None]
-    """
-    lower = name.lower()
-    end = lower.rpartition(".")[2]
-    if "." not in lower or _NOT_RASTERS.search(end) or dates_in_name(name) is None:
-        return None
-    words = re.split(r"[._-]", lower)
-    if _COHERENCE.search(end):
-        return "coherence"
-    if "sim" in words:
-        return None
-    if any(word.startswith("unw") for word in words):
-        return "unwrapped"
-    return "complex" if any(_COMPLEX.fullmatch(word) for word in words) else None
-
-
-def _choose_kind(files: Iterable[Path]) -> tuple[list[_Candidate], list[Problem]]:
+def _choosekind_of(files: Iterable[Path]) -> tuple[list[_Candidate], list[Problem]]:
     """Keep the kind of interferogram (such as `.diff.ml.sm`) that most pairs have; complex before unwrapped."""
     kinds: dict[tuple[Role, str], list[_Candidate]] = defaultdict(list)
     problems: list[Problem] = []
     for file in files:
-        role = _role(file.name)
+        role = role_of(file.name)
         if role is None or role == "coherence":
             continue
         pair = pair_or_problem(file)
         if isinstance(pair, Problem):
             problems.append(pair)
         elif pair is not None:
-            kinds[role, _kind(file.name)].append(_Candidate(pair, file, role))
+            kinds[role, kind_of(file.name)].append(_Candidate(pair, file, role))
     if not kinds:
         return [], problems
     ranked = sorted(
@@ -215,19 +155,14 @@ def _choose_kind(files: Iterable[Path]) -> tuple[list[_Candidate], list[Problem]
     return kept, problems
 
 
-def _kind(name: str) -> str:
-    """Return a name without its dates: what the files of one processing step share."""
-    return re.sub(r"\d{4}-\d\d-\d\d|\d{1,2}[A-Za-z]{3}\d{4}|\d{6,8}", "", name).lstrip("_-.")
-
-
 def _layout(root: Path, chosen: Sequence[_Candidate], pars: Sequence[par.Parameters]) -> par.Parameters:
     """Return the parameter file whose size most of the interferograms have."""
     sized = [one for one in pars if one.shape is not None]
     if not sized:
         raise ProductError(
-            f"{root}: no .rmli.par, .diff_par, .off or dem_par here, so the width is unknown; put one beside the rasters"
+            f"{root}: no .rmli.par, .diff_par, .off or dem_par here tells the width; put one beside the rasters"
         )
-    counts = Counter(c.path.stat().st_size // np.dtype(_TYPES[c.role]).itemsize for c in chosen)
+    counts = Counter(c.path.stat().st_size // np.dtype(TYPES[c.role]).itemsize for c in chosen)
     fitting = [one for one in sized if counts[math.prod(one.shape or ())] > 0]
     if not fitting:
         first = chosen[0].path
@@ -261,7 +196,7 @@ def _of_size(chosen: Sequence[_Candidate], shape: tuple[int, int]) -> tuple[list
 
 def _wrong_size(path: Path, shape: tuple[int, int], role: Role) -> str | None:
     """Say in one line that a file has another size than the grid, or None if it fits."""
-    expected = math.prod(shape) * np.dtype(_TYPES[role]).itemsize
+    expected = math.prod(shape) * np.dtype(TYPES[role]).itemsize
     size = path.stat().st_size
     if size == expected:
         return None
@@ -284,7 +219,7 @@ def _companions(chosen: Sequence[_Candidate], coherence: Sequence[Path], shape: 
     for one in chosen:
         near = sorted(
             by_pair[one.pair.name],
-            key=lambda f: (f.parent != one.path.parent, -len(commonprefix([f.name, one.path.name])), f),
+            key=lambda f: (f.parent != one.path.parent, not f.name.startswith(one.path.name.partition(".")[0]), f),
         )
         fitting = [f for f in near if _wrong_size(f, shape, "coherence") is None]
         if fitting:
@@ -315,34 +250,34 @@ def _is_coherence(files: Sequence[Path], shape: tuple[int, int]) -> bool:
     return high <= 1.001 and high - low > 0.01
 
 
-def _read_pair(
-    files: dict[Pair, tuple[Path, ...]],
-    shape: tuple[int, int],
-    role: Role,
-    magnitude: Magnitude,
-    pair: Pair,
-    window: Window,
-) -> NDArray[np.complex64]:
-    """Read one pair over a window."""
-    path, *companion = files[pair]
-    if magnitude == "magnitude":
-        igram: NDArray[np.complex64] = read_binary(path, shape, _TYPES[role], window)
-        length = np.abs(igram)
-        igram[~np.isfinite(igram)] = 0
-        high = np.isfinite(igram) & (length > 1)
-        igram[high] /= length[high]
+@dataclass(frozen=True)
+class _Rasters:
+    """The rasters of all pairs, and how they are read."""
+
+    files: dict[Pair, tuple[Path, ...]]
+    shape: tuple[int, int]
+    role: Role
+    magnitude: Magnitude
+
+    def read(self, pair: Pair, window: Window) -> NDArray[np.complex64]:
+        """Read one pair over a window."""
+        path, *companion = self.files[pair]
+        if self.magnitude == "estimated":
+            return consistent_igram(partial(_read_phase, path, self.shape, self.role), window, self.shape)
+        if self.magnitude == "file":
+            phase, valid = _read_phase(path, self.shape, self.role, window)
+            return polar(read_binary(companion[0], self.shape, TYPES["coherence"], window), phase, valid)
+        raw = read_binary(path, self.shape, TYPES[self.role], window)
+        igram: NDArray[np.complex64] = np.where(np.isfinite(raw), raw, 0).astype(np.complex64, copy=False)
+        igram /= np.maximum(np.abs(igram), np.float32(1))
         return igram
-    if magnitude == "estimated":
-        return consistent_igram(partial(_read_phase, path, shape, role), window, shape)
-    phase, valid = _read_phase(path, shape, role, window)
-    return polar(read_binary(companion[0], shape, _TYPES["coherence"], window), phase, valid)
 
 
 def _read_phase(
     path: Path, shape: tuple[int, int], role: Role, window: Window
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Read phase in radians, and where there is any."""
-    raw = read_binary(path, shape, _TYPES[role], window)
+    raw = read_binary(path, shape, TYPES[role], window)
     valid = np.isfinite(raw) & (raw != 0)
     phase = np.angle(raw) if role == "complex" else raw
     return np.where(valid, phase, 0).astype(np.float32), valid
@@ -383,7 +318,7 @@ def _place(
         return par.map_grid(layout), None if terrain is None else terrain.read, []
     shape = layout.shape or (0, 0)
     grid = RadarGrid(shape, par.radar_spacing(root, layout, pars))
-    tables = sorted((f for f in files if _is_table(f.name)), key=lambda f: ("fine" not in f.name, f))
+    tables = sorted((f for f in files if is_table(f.name)), key=lambda f: ("fine" not in f.name, f))
     maps = [one for one in map(par.read_parameters, (f for f in files if par.is_par_name(f.name))) if one.is_map]
     for table in tables:
         for one in maps:
@@ -398,12 +333,6 @@ def _place(
             return replace(grid, longitude=lon, latitude=lat), reader, []
     line = f"{root}: no lookup table with its dem_par, so no position is known; add the .lt_fine and .dem_par files"
     return grid, None, [Problem(root, line, skipped=False)]
-
-
-def _is_table(name: str) -> bool:
-    """Whether a file name is that of a lookup table from map to radar."""
-    end = name.lower().rpartition(".")[2]
-    return end.startswith("lt") and not _NOT_RASTERS.search(end)
 
 
 def _crop(heights: NDArray[np.float32], window: Window) -> NDArray[np.float32]:

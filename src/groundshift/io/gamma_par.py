@@ -118,7 +118,7 @@ def wavelength(root: Path, pars: Sequence[Parameters]) -> float:
     frequency = _first(pars, "radar_frequency")
     if not frequency or frequency < 0:
         raise ProductError(
-            f"{root}: no radar_frequency in any parameter file, so the wavelength is unknown; add an .slc.par or .mli.par"
+            f"{root}: no radar_frequency in any parameter file tells the wavelength; add an .slc.par or .mli.par"
         )
     return SPEED_OF_LIGHT / frequency
 

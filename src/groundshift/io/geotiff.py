@@ -108,7 +108,8 @@ def open_stack(
             try:
                 source = _with_coherence(source, phase, coherences.get(pair))
             except GroundshiftError as error:
-                problems.append(Problem(raster.path, str(error)))
+                companion = coherences[pair].path if pair in coherences else raster.path
+                problems.append(Problem(companion, str(error)))
                 continue
         files = (raster.path,) if source.coherence is None else (raster.path, source.coherence)
         place = (*(round(float(v), 9) for v in phase.transform[:6]), phase.crs)
@@ -130,7 +131,7 @@ def open_stack(
         pairs=tuple(kept),
         grid=grid,
         wavelength=_wavelength(path, wavelength, first, parameters, notes),
-        sign="taken as reference * conj(secondary), for a plain raster does not state it; kept as it is",
+        sign="taken as growing when the ground moves away, for a plain raster does not state it; kept as it is",
         coherence_source="product" if with_coherence else "estimated",
         read_pair=partial(_read, read, key.shape, with_coherence),
         look=_look(parameters),

@@ -230,8 +230,8 @@ def _geometry(
         look = look_from_angles(layers["incidenceAngle"], layers["azimuthAngle"])
     heading = _number(attributes, "HEADING")
     if look is None and heading is not None and "incidenceAngle" in layers:
-        incidence = layers["incidenceAngle"][layers["incidenceAngle"] > 0]
-        look = LookGeometry(heading, float(np.median(incidence))) if incidence.size else None
+        angles = layers["incidenceAngle"][layers["incidenceAngle"] > 0]
+        look = LookGeometry(heading, float(np.median(angles))) if angles.size else None
     if geocoded:
         return _map_grid(file, attributes, shape), look, heights
     incidence = look.incidence if look else _number(attributes, "CENTER_INCIDENCE_ANGLE") or 39.0

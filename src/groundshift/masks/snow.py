@@ -57,10 +57,11 @@ def ndsi(green: NDArray[np.floating[Any]], swir: NDArray[np.floating[Any]]) -> N
     >>> ndsi(np.array([0.9, 0.1, 0.0]), np.array([0.1, 0.3, 0.0]))
     array([ 0.8, -0.5,  nan], dtype=float32)
     """
-    total = np.asarray(green, np.float64) + np.asarray(swir, np.float64)
-    good = np.isfinite(total) & (total > 0)
+    a, b = np.asarray(green, np.float64), np.asarray(swir, np.float64)
+    # Infinities of either sign may meet; the result is NaN then, as documented.
     with np.errstate(invalid="ignore"):
-        difference = np.asarray(green, np.float64) - np.asarray(swir, np.float64)
+        total, difference = a + b, a - b
+    good = np.isfinite(total) & (total > 0)
     return np.where(good, difference / np.where(good, total, 1.0), np.nan).astype(np.float32)
 
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundshift.inventory.model import Target
+from groundshift.inventory.model import Kind, Target
 from groundshift.report.layers import Bounds, Layer
 from groundshift.types import LookGeometry, Pair
 
@@ -26,7 +26,11 @@ __all__ = [
     "TrackContent",
     "best_targets",
     "cut_patches",
+    "extent_of",
+    "flatten_settings",
+    "headline_of",
     "significance_histogram",
+    "write_number",
 ]
 
 _HISTOGRAM_EDGES = np.linspace(-10.0, 10.0, 81)
@@ -169,6 +173,56 @@ def cut_patches(
     return patches
 
 
+def extent_of(content: ReportContent) -> Bounds | None:
+    """Return what the overview covers: all tracks, or else all targets with a margin, or None."""
+    boxes = [tuple(track.bounds) for track in content.tracks]
+    if not boxes:
+        boxes = [target.geometry.buffer(0.02).bounds for target in content.targets if not target.geometry.is_empty]
+    if not boxes:
+        return None
+    west, south, east, north = zip(*boxes, strict=True)
+    return Bounds(min(west), min(south), max(east), max(north))
+
+
+def headline_of(content: ReportContent) -> str:
+    """Say in one sentence what was found."""
+    live = [t for t in content.targets if t.review != "rejected"]
+    if not live:
+        return "No moving place was found."
+    kinds = [(kind, sum(t.kind == kind for t in live)) for kind in get_args(Kind)]
+    names = {"landslide": "landslides", "unknown": "of unknown kind"}
+    counts = ", ".join(f"{n} {names.get(k, k) if n != 1 or k != 'landslide' else k}" for k, n in kinds if n)
+    finite = [t for t in live if math.isfinite(t.velocity_los_mm_yr)]
+    text = f"{len(live)} moving place{'s' if len(live) != 1 else ''}: {counts}."
+    if finite:
+        fastest = max(finite, key=lambda t: abs(t.velocity_los_mm_yr))
+        way = "towards" if fastest.velocity_los_mm_yr > 0 else "away from"
+        speed = write_number(abs(fastest.velocity_los_mm_yr), 0)
+        text += f" The fastest, {fastest.id}, moves at {speed} mm/yr {way} the satellite."
+    return text
+
+
+def flatten_settings(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as lines of dotted names and values."""
+    lines: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            lines += flatten_settings(value, f"{prefix}{key}.")
+        else:
+            lines.append((f"{prefix}{key}", str(value)))
+    return lines
+
+
+def write_number(value: float | None, digits: int = 0, sign: bool = False) -> str:
+    """Write a number for people; a dash where it is not known."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−").replace(",", "\u202f")
+
+
 def _surroundings(target: Target, smallest_m: float) -> Bounds:
     """Return a square on the ground around a target: three times its size, at least `smallest_m` wide."""
     west, south, east, north = target.geometry.bounds
@@ -180,7 +234,7 @@ def _surroundings(target: Target, smallest_m: float) -> Bounds:
 
 
 def _cut(track: TrackContent, around: Bounds) -> Patch | None:
-    """Cut the pixels that `around` touches out of every layer, or None if there are none."""
+    """Cut the pixels that `around` touches out of every layer, or None if none of them has a value."""
     layers: list[Layer] = []
     bounds = track.bounds
     width, height = bounds.east - bounds.west, bounds.north - bounds.south
@@ -201,6 +255,8 @@ def _cut(track: TrackContent, around: Bounds) -> Patch | None:
         shape = layer.values.shape
         part = layer.values[np.ix_((y * shape[0] / rows).astype(np.intp), (x * shape[1] / columns).astype(np.intp))]
         layers.append(replace(layer, values=part))
+    if not any(np.isfinite(layer.values).any() for layer in layers):
+        return None
     cut = Bounds(
         bounds.west + left / columns * width,
         bounds.north - bottom / rows * height,

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 from shapely import MultiPolygon, Polygon
 
 from groundshift.constants import EARTH_RADIUS
@@ -86,7 +87,7 @@ def map_figure(
     if look is not None:
         arrows["azimuth"] = look.heading
         arrows["range"] = look.heading + (90 if look.right_looking else -90)
-    _arrows(axes, arrows, wide / high)
+    _arrows(figure, axes, arrows)
     axes.set_title(title, parse_math=False, fontsize=10, loc="left")
     return figure
 
@@ -114,7 +115,7 @@ def radar_figure(
     axes.set_xlabel("range (km)")
     axes.set_ylabel("azimuth (km)")
     _scale_bar(axes, wide * 1000)
-    _arrows(axes, {"azimuth": 180.0, "range": 90.0}, wide / high)
+    _arrows(figure, axes, {"azimuth": 180.0, "range": 90.0})
     axes.set_title(title, parse_math=False, fontsize=10, loc="left")
     return figure
 
@@ -289,40 +290,31 @@ def _scale_bar(axes: Axes, width_m: float) -> None:
     )
 
 
-def _arrows(axes: Axes, bearings: dict[str, float], aspect: float) -> None:
-    """Draw arrows from one point at the upper right; bearings clockwise from up, degrees."""
-    size = 0.09
-    stretch_x, stretch_y = (1.0, aspect) if aspect < 1 else (1 / aspect, 1.0)
-    x0, y0 = 1 - 0.17 * stretch_x, 1 - 0.17 * stretch_y
+def _arrows(figure: Figure, axes: Axes, bearings: dict[str, float]) -> None:
+    """Draw named arrows from one point at the upper right; bearings clockwise from up, degrees."""
+    corner = axes.transAxes + ScaledTranslation(-50 / 72, -44 / 72, figure.dpi_scale_trans)
     for name, bearing in bearings.items():
         angle = math.radians(bearing)
-        dx, dy = size * stretch_x * math.sin(angle), size * stretch_y * math.cos(angle)
         axes.annotate(
-            "",
-            (x0 + dx, y0 + dy),
-            xytext=(x0, y0),
-            xycoords="axes fraction",
-            textcoords="axes fraction",
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": "black",
-                "lw": 1.4,
-                "shrinkA": 0,
-                "shrinkB": 0,
-                "path_effects": _HALO,
-            },
-            zorder=6,
-        )
-        axes.text(
-            x0 + 1.45 * dx,
-            y0 + 1.45 * dy,
             name,
-            transform=axes.transAxes,
+            (1, 1),
+            xytext=(33 * math.sin(angle), 31 * math.cos(angle)),
+            xycoords=corner,
+            textcoords="offset points",
             ha="center",
             va="center",
             fontsize=7.5,
+            # The head is at the end of the name.
+            arrowprops={
+                "arrowstyle": "<|-",
+                "lw": 1.4,
+                "shrinkA": 1,
+                "shrinkB": 0,
+                "path_effects": _HALO,
+                "color": "k",
+            },
             path_effects=_HALO,
-            zorder=7,
+            zorder=6,
         )
 
 

@@ -8,14 +8,15 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bokeh.core.types import ID
 from bokeh.embed import json_item
-from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, CustomDimensional, HoverTool, ScaleBar, TapTool
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, HoverTool, Range1d, TapTool
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -25,9 +26,27 @@ from shapely import MultiPolygon, Polygon, get_num_coordinates
 
 from groundshift.inventory.model import Kind, Target
 from groundshift.io.atomic import write_text
-from groundshift.report.content import Patch, ReportContent, TrackContent, best_targets, cut_patches
+from groundshift.report.content import (
+    Patch,
+    ReportContent,
+    TrackContent,
+    best_targets,
+    cut_patches,
+    extent_of,
+    flatten_settings,
+    headline_of,
+    write_number,
+)
 from groundshift.report.figures import histogram_figure, pairs_per_month_figure, round_length, to_svg_text
-from groundshift.report.layers import Bounds, Layer, colour_stops, reduce_by, render_layer, round_limit
+from groundshift.report.layers import (
+    Bounds,
+    colour_stops,
+    on_mercator,
+    reduce_by,
+    render_layer,
+    round_limit,
+    to_mercator,
+)
 from groundshift.report.network import find_gaps, find_groups, network_figure
 
 __all__ = ["MOST_PATCHES", "render_report", "write_report"]
@@ -40,7 +59,6 @@ _LAYER_PIXELS = 1_200_000
 _PATCH_PIXELS = 2_000_000
 _LARGEST_PATCH = 160
 _VERTICES = 60_000
-_MERCATOR_RADIUS = 6_378_137.0
 _METRES_PER_DEGREE = math.radians(6_371_008.8)
 
 _KINDS: dict[Kind, tuple[str, str, str]] = {
@@ -72,25 +90,22 @@ def write_report(path: Path | str, content: ReportContent) -> None:
 
 
 def render_report(content: ReportContent) -> str:
-    """Return the page as text; the same content gives the same text."""
-    environment = Environment(
-        loader=PackageLoader("groundshift.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["number"] = _number
-    source = environment.loader
-    assert source is not None  # noqa: S101  # given three lines above
+    """Return the page as text."""
+    loader = PackageLoader("groundshift.report")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["number"] = write_number
 
     def part(name: str) -> str:
-        return source.get_source(environment, name)[0]
+        return loader.get_source(environment, name)[0]
 
     fill = _speed_scale(content.targets)
-    bounds = _extent(content)
+    bounds = extent_of(content)
     overview = _overview(content, bounds, fill) if bounds is not None else None
     bokeh = Resources(mode="inline", components=["bokeh"], log_level="warn").js_raw if overview else []
     scripts = [_no_end_tag(text) for text in (*bokeh, part("report.js"))]
     return environment.get_template("report.html.j2").render(
         content=content,
-        headline=_headline(content),
+        headline=headline_of(content),
         policy=" ".join(f"'sha256-{_digest(text)}'" for text in scripts),
         style=Markup(part("report.css")),
         scripts=[Markup(text) for text in scripts],
@@ -100,7 +115,7 @@ def render_report(content: ReportContent) -> str:
         rows=[_row(target) for target in content.targets],
         patches=_patches(content),
         tracks=[_track(track, number) for number, track in enumerate(content.tracks)],
-        settings=_flatten(content.settings),
+        settings=flatten_settings(content.settings),
     )
 
 
@@ -125,34 +140,6 @@ def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _number(value: float | None, digits: int = 0, sign: bool = False) -> str:
-    """Write a number for people; a dash where it is not known."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    text = f"{value:+,.{digits}f}" if sign else f"{value:,.{digits}f}"
-    if float(text.replace(",", "")) == 0:
-        text = text.lstrip("+-")
-    return text.replace("-", "−").replace(",", "\u202f")
-
-
-def _mercator(lon: float, lat: float) -> tuple[float, float]:
-    """Return web mercator metres; latitudes end at 85 degrees."""
-    lat = min(85.0, max(-85.0, lat))
-    y = math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
-    return _MERCATOR_RADIUS * math.radians(lon), _MERCATOR_RADIUS * y
-
-
-def _extent(content: ReportContent) -> Bounds | None:
-    """Return what the overview covers: all tracks, or else all targets with a margin, or None."""
-    boxes = [tuple(track.bounds) for track in content.tracks]
-    if not boxes:
-        boxes = [target.geometry.buffer(0.02).bounds for target in content.targets if not target.geometry.is_empty]
-    if not boxes:
-        return None
-    west, south, east, north = zip(*boxes, strict=True)
-    return Bounds(min(west), min(south), max(east), max(north))
-
-
 def _speed_scale(targets: Sequence[Target]) -> float:
     """Return the speed in mm/yr at which colours end."""
     return round_limit(np.array([t.velocity_los_mm_yr for t in targets], np.float64))
@@ -172,11 +159,11 @@ class _Overview:
 
 def _overview(content: ReportContent, bounds: Bounds, fill: float) -> _Overview:
     """Build the map of all layers and targets."""
-    (west, south), (east, north) = _mercator(bounds.west, bounds.south), _mercator(bounds.east, bounds.north)
+    (west, south), (east, north) = to_mercator(bounds.west, bounds.south), to_mercator(bounds.east, bounds.north)
     plot = figure(
         name="plot",
-        x_range=(west, east),
-        y_range=(south, north),
+        x_range=Range1d(start=west, end=east),
+        y_range=Range1d(start=south, end=north),
         x_axis_type="mercator",
         y_axis_type="mercator",
         tools="pan,wheel_zoom,box_zoom,reset,save",
@@ -194,7 +181,7 @@ def _overview(content: ReportContent, bounds: Bounds, fill: float) -> _Overview:
     for order, (number, layer) in enumerate(layers):
         step = max(1, math.ceil(math.sqrt(layer.values.size / share)))
         factor = max(factor, step)
-        png, (left, bottom, right, top) = _on_mercator(layer, content.tracks[number].bounds, step)
+        png, (left, bottom, right, top) = on_mercator(layer, content.tracks[number].bounds, step)
         drawn = plot.image_url(
             url=[_data_uri(png)],
             x=left,
@@ -218,23 +205,9 @@ def _overview(content: ReportContent, bounds: Bounds, fill: float) -> _Overview:
             }
         )
     _add_targets(plot, content.targets, fill)
-    middle = math.cos(math.radians((bounds.south + bounds.north) / 2))
-    plot.add_layout(
-        ScaleBar(
-            name="scale",
-            range=plot.x_range,
-            # A mercator metre is shorter on the ground the farther it lies from the equator.
-            unit="u",
-            dimensional=CustomDimensional(
-                basis={"u": (middle, "u", "u"), "m": (1.0, "m", "m"), "km": (1000.0, "km", "km")}, exclude=["u"]
-            ),
-            location="bottom_left",
-            background_fill_alpha=0.75,
-        )
-    )
     names = list(dict.fromkeys(item["name"] for item in about if not item["base"]))
     return _Overview(
-        item=_to_json(json_item(plot, "map")),
+        item=_to_json(json_item(plot, ID("map"))),
         about=_to_json({"layers": about, "home": [west, south, east, north], "names": names}),
         layers=about,
         names=names,
@@ -243,26 +216,15 @@ def _overview(content: ReportContent, bounds: Bounds, fill: float) -> _Overview:
     )
 
 
-def _on_mercator(layer: Layer, bounds: Bounds, step: int) -> tuple[bytes, tuple[float, float, float, float]]:
-    """Reduce a layer, bend its rows from equal latitude to equal mercator distance, and draw it."""
-    rows, columns = layer.values.shape
-    values = reduce_by(layer.values, step)
-    # A last, partial block is drawn as wide as the others.
-    east = bounds.west + (bounds.east - bounds.west) * values.shape[1] * step / columns
-    height = (bounds.north - bounds.south) * values.shape[0] * step / rows
-    south = max(-85.0, bounds.north - height)
-    left, top = _mercator(bounds.west, bounds.north)
-    right, bottom = _mercator(east, south)
-    y = top + (np.arange(values.shape[0]) + 0.5) / values.shape[0] * (bottom - top)
-    lat = np.degrees(2 * np.arctan(np.exp(y / _MERCATOR_RADIUS)) - math.pi / 2)
-    source = np.clip((bounds.north - lat) / height * values.shape[0], 0, values.shape[0] - 1).astype(np.intp)
-    png = render_layer(values[source], layer.cmap, layer.vmin, layer.vmax, indexed=True)
-    return png, (left, bottom, right, top)
-
-
 def _parts(shape: Polygon | MultiPolygon) -> list[Polygon]:
     """Return the polygons of a shape."""
     return list(shape.geoms) if isinstance(shape, MultiPolygon) else [shape]
+
+
+def _simpler(shape: Polygon | MultiPolygon, tolerance: float) -> Polygon | MultiPolygon:
+    """Return a shape with fewer vertices, or as it is where nothing would be left."""
+    simple = shape.simplify(tolerance)
+    return simple if isinstance(simple, Polygon | MultiPolygon) and not simple.is_empty else shape
 
 
 def _rings(polygon: Polygon) -> list[NDArray[np.float64]]:
@@ -275,14 +237,13 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
     shapes: list[Polygon | MultiPolygon] = [t.geometry for t in targets]
     tolerance = 2e-5
     while sum(int(get_num_coordinates(s)) for s in shapes) > _VERTICES and tolerance < 0.1:
-        simpler = [s.simplify(tolerance) for s in shapes]
-        shapes = [n if isinstance(n, Polygon | MultiPolygon) and not n.is_empty else s for n, s in zip(simpler, shapes)]
+        shapes = [_simpler(shape, tolerance) for shape in shapes]
         tolerance *= 2
     outlines = [
-        [[[[round(v) for v in _mercator(*p)] for p in ring] for ring in _rings(part)] for part in _parts(shape)]
+        [[[[round(v) for v in to_mercator(*p)] for p in ring] for ring in _rings(part)] for part in _parts(shape)]
         for shape in shapes
     ]
-    marks = [_mercator(p.x, p.y) for p in (t.geometry.representative_point() for t in targets)]
+    marks = [to_mercator(p.x, p.y) for p in (t.geometry.representative_point() for t in targets)]
     palette = colour_stops("RdBu", 101)
     speeds = [t.velocity_los_mm_yr for t in targets]
     source = ColumnDataSource(
@@ -294,10 +255,10 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
             "id": [t.id for t in targets],
             "kind": [t.kind for t in targets],
             "speed": [
-                f"{_number(t.velocity_los_mm_yr, 1, True)} ± {_number(t.velocity_sigma_mm_yr, 1)} mm/yr"
+                f"{write_number(t.velocity_los_mm_yr, 1, True)} ± {write_number(t.velocity_sigma_mm_yr, 1)} mm/yr"
                 for t in targets
             ],
-            "score": [_number(t.score, 2) for t in targets],
+            "score": [write_number(t.score, 2) for t in targets],
             "fill": [
                 palette[round(50 + 50 * max(-1, min(1, v / fill)))] if math.isfinite(v) else "#bbbbbb" for v in speeds
             ],
@@ -306,7 +267,7 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
         },
         name="targets",
     )
-    view = CDSView(filter=BooleanFilter([True] * len(targets), name="shown"))
+    view = CDSView(filter=BooleanFilter(booleans=[True] * len(targets), name="shown"))
     steady = {"nonselection_fill_alpha": 0.55, "nonselection_line_alpha": 1.0, "selection_fill_alpha": 0.55}
     plot.multi_polygons(
         "xs",
@@ -340,10 +301,10 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
         view=view,
         name="marks",
         marker="marker",
-        size=11,
+        size=11 if len(targets) <= 50 else 8 if len(targets) <= 400 else 6,
         fill_color="fill",
         line_color="line",
-        line_width=1.5,
+        line_width=1.2,
         selection_line_width=4,
         nonselection_fill_alpha=1.0,
         nonselection_line_alpha=1.0,
@@ -354,28 +315,10 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
     )
 
 
-def _headline(content: ReportContent) -> str:
-    """Say in one sentence what was found."""
-    live = [t for t in content.targets if t.review != "rejected"]
-    if not live:
-        return "No moving place was found."
-    kinds = [(kind, sum(t.kind == kind for t in live)) for kind in _KINDS]
-    names = {"landslide": "landslides", "unknown": "of unknown kind"}
-    counts = ", ".join(f"{n} {names.get(k, k) if n != 1 or k != 'landslide' else k}" for k, n in kinds if n)
-    finite = [t for t in live if math.isfinite(t.velocity_los_mm_yr)]
-    text = f"{len(live)} moving place{'s' if len(live) != 1 else ''}: {counts}."
-    if finite:
-        fastest = max(finite, key=lambda t: abs(t.velocity_los_mm_yr))
-        way = "towards" if fastest.velocity_los_mm_yr > 0 else "away from"
-        speed = _number(abs(fastest.velocity_los_mm_yr), 0)
-        text += f" The fastest, {fastest.id}, moves at {speed} mm/yr {way} the satellite."
-    return text
-
-
 def _row(target: Target) -> dict[str, Any]:
     """Return a target as the table shows it."""
     west, south, east, north = target.geometry.bounds
-    (left, bottom), (right, top) = _mercator(west, south), _mercator(east, north)
+    (left, bottom), (right, top) = to_mercator(west, south), to_mercator(east, north)
     return {"target": target, "box": f"{left:.0f},{bottom:.0f},{right:.0f},{top:.0f}"}
 
 
@@ -447,14 +390,3 @@ def _track(track: TrackContent, number: int) -> dict[str, Any]:
         if track.significance is not None
         else None,
     }
-
-
-def _flatten(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as lines of dotted names and values."""
-    lines: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            lines += _flatten(value, f"{prefix}{key}.")
-        else:
-            lines.append((f"{prefix}{key}", str(value)))
-    return lines

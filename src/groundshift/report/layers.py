@@ -26,10 +26,14 @@ __all__ = [
     "colour_stops",
     "hill_shade",
     "make_layer",
+    "on_mercator",
     "reduce_by",
     "render_layer",
     "round_limit",
+    "to_mercator",
 ]
+
+_MERCATOR_RADIUS = 6_378_137.0
 
 LayerKind = Literal[
     "gradient_radians",
@@ -96,7 +100,7 @@ _SCALES: dict[LayerKind, _Scale] = {
     "significance": _Scale("standard errors", "PuOr_r", -6.0, 6.0),
     "coherence": _Scale("", "cividis", 0.0, 1.0),
     "pairs": _Scale("pairs", "viridis", 0.0, None),
-    "hill_shade": _Scale("", "gray", 0.0, 1.0),
+    "hill_shade": _Scale("", "gray", -0.4, 1.0),
 }
 
 
@@ -132,7 +136,8 @@ def make_layer(
     scale = _SCALES[kind]
     top = vmax if vmax is not None else scale.vmax if scale.vmax is not None else round_limit(values)
     check_positive("vmax", top)
-    bottom = -top if scale.vmin is None or scale.vmin < 0 else scale.vmin
+    signed = scale.vmin is None or scale.vmin == -(scale.vmax or 0.0) != 0.0
+    bottom = -top if scale.vmin is None or signed else scale.vmin
     usual = scale.unit if unit is None else unit
     shown = kind in ("gradient_radians", "velocity_gradient", "velocity")
     return Layer(name, values, usual, bottom, top, scale.cmap, base=kind == "hill_shade", evidence=shown)
@@ -234,6 +239,30 @@ def reduce_by(values: NDArray[np.floating[Any]], factor: int) -> NDArray[np.floa
     mean = np.full(total.shape, np.nan, np.float32)
     np.divide(total, count, out=mean, where=2 * count >= size, casting="same_kind")
     return mean
+
+
+def to_mercator(lon: float, lat: float) -> tuple[float, float]:
+    """Return web mercator metres; latitudes end at 85 degrees."""
+    lat = min(85.0, max(-85.0, lat))
+    y = math.log(math.tan(math.pi / 4 + math.radians(lat) / 2))
+    return _MERCATOR_RADIUS * math.radians(lon), _MERCATOR_RADIUS * y
+
+
+def on_mercator(layer: Layer, bounds: Bounds, step: int) -> tuple[bytes, tuple[float, float, float, float]]:
+    """Reduce a layer, bend its rows from equal latitude to equal mercator distance, and draw it."""
+    rows, columns = layer.values.shape
+    values = reduce_by(layer.values, step)
+    # A last, partial block is drawn as wide as the others.
+    east = bounds.west + (bounds.east - bounds.west) * values.shape[1] * step / columns
+    height = (bounds.north - bounds.south) * values.shape[0] * step / rows
+    south = max(-85.0, bounds.north - height)
+    left, top = to_mercator(bounds.west, bounds.north)
+    right, bottom = to_mercator(east, south)
+    y = top + (np.arange(values.shape[0]) + 0.5) / values.shape[0] * (bottom - top)
+    lat = np.degrees(2 * np.arctan(np.exp(y / _MERCATOR_RADIUS)) - math.pi / 2)
+    source = np.clip((bounds.north - lat) / height * values.shape[0], 0, values.shape[0] - 1).astype(np.intp)
+    png = render_layer(values[source], layer.cmap, layer.vmin, layer.vmax, indexed=True)
+    return png, (left, bottom, right, top)
 
 
 def _block_sum(values: NDArray[np.float64], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -93,7 +93,8 @@ def turbulence(
     fields = np.stack([first, second])
     fields -= fields.mean(axis=(1, 2), keepdims=True)
     strengths = rng.uniform(*strengths_rad, size=2) / math.sqrt(structure)
-    return fields * strengths.astype(np.float32)[:, None, None]
+    screens: NDArray[np.float32] = fields * strengths.astype(np.float32)[:, None, None]
+    return screens
 
 
 def stratified_delay(
@@ -118,4 +119,4 @@ def stratified_delay(
     """
     annual = -annual_rad_per_km * math.cos(2 * math.pi * (year_fraction - 0.54))
     slope = rng.normal(annual, random_rad_per_km) / 1000.0
-    return ((heights - heights.mean()) * np.float32(slope)).astype(np.float32)
+    return np.asarray((heights - heights.mean()) * np.float32(slope), np.float32)

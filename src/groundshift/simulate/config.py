@@ -53,11 +53,11 @@ class SceneConfig(BaseModel):
     """Scatter of the perpendicular baselines of the dates."""
 
     max_slope: float = Field(40.0, gt=0, lt=80)
-    """Steepest slope, degrees."""
+    """Degrees that 97 % of the ground stay below."""
     base_height_m: float = 1900.0
     n_slides: int = Field(12, ge=0)
-    speed_mm_yr: Range = (15.0, 150.0)
-    """Peak speed along the slope, log-uniform; the line of sight keeps up to some 0.95 of it, 0.7 where it sees well."""
+    speed_mm_yr: Range = (20.0, 160.0)
+    """Peak speed along the slope, log-uniform. The line of sight keeps up to 0.9 of it and on some slopes nothing."""
     length_m: Positive = 700.0
     """Median length of the slides, lognormal."""
     length_spread: NotNegative = 0.45
@@ -78,13 +78,13 @@ class SceneConfig(BaseModel):
     stratified_rad_per_km: NotNegative = 1.0
     stratified_annual_rad_per_km: NotNegative = 0.5
 
-    bare: Decay = Decay(initial=0.98, final=0.35, tau_days=120.0)
-    forest: Decay = Decay(initial=0.85, final=0.1, tau_days=25.0)
+    bare: Decay = Decay(initial=0.99, final=0.5, tau_days=150.0)
+    forest: Decay = Decay(initial=0.92, final=0.12, tau_days=35.0)
     glacier: Decay = Decay(initial=0.6, final=0.05, tau_days=12.0)
-    forest_share: Share = 0.5
-    summer_loss: Share = 0.45
-    """Share of its coherence that forest loses in mid-July; bare ground loses half as much."""
-    looks: float = Field(8.0, gt=1)
+    forest_share: Share = 0.4
+    summer_loss: Share = 0.7
+    """Share of its coherence that forest loses in mid-July; bare ground loses two thirds as much."""
+    looks: float = Field(6.0, gt=1)
     """Independent looks in a pixel."""
     coherence_window: int = Field(3, ge=1)
     """Coherence is estimated over so many pixels squared; odd."""

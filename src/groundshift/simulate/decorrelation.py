@@ -142,4 +142,5 @@ def add_noise(
         magnitude = np.sqrt(cross / np.maximum(both, 1e-20))
     angle = phase + np.arctan2(imag, real)
     magnitude = np.minimum(magnitude, 1)
-    return (magnitude * (np.cos(angle) + 1j * np.sin(angle))).astype(np.complex64)
+    igram: NDArray[np.complex64] = (magnitude * (np.cos(angle) + 1j * np.sin(angle))).astype(np.complex64)
+    return igram

@@ -98,8 +98,8 @@ class Scene:
     def delay(self, day: date) -> NDArray[np.float32]:
         """Two-way delay of the air on one date in radians, (y, x)."""
         index = self._index[day]
-        both: NDArray[np.float32] = self._delays(index // 2)
-        return both[index % 2]
+        delay: NDArray[np.float32] = self._delays(index // 2)[index % 2]
+        return delay
 
     def displacement(self, reference: date, secondary: date) -> NDArray[np.float32]:
         """How far the ground comes towards the satellite between two dates, (y, x) in mm."""
@@ -123,7 +123,7 @@ class Scene:
         return total
 
     def coherence(self, pair: Pair) -> NDArray[np.float32]:
-        """True coherence of a pair, (y, x) in [0, 1]."""
+        """Return the true coherence of a pair, (y, x) in [0, 1]."""
         return self._coherence(pair, self.phase(pair))
 
     def igram(self, pair: Pair) -> NDArray[np.complex64]:
@@ -142,7 +142,7 @@ class Scene:
         config = self.config
         season = 0.5 * (summer(_year_fraction(pair.reference)) + summer(_year_fraction(pair.secondary)))
         loss = config.summer_loss * season
-        bare = config.bare.at(pair.days) * (1 - 0.5 * loss)
+        bare = config.bare.at(pair.days) * (1 - loss * 2 / 3)
         forest = config.forest.at(pair.days) * (1 - loss)
         gamma = bare + self.forest * np.float32(forest - bare)
         gamma[self.cover == Cover.GLACIER] = config.glacier.at(pair.days)
@@ -230,8 +230,9 @@ def simulate_scene(config: SceneConfig) -> Scene:
         config.seasonal_amplitude,
     )  # fmt: skip
     slides = draw_slides(
-        config.n_slides, law, heights, unfit, grid, look, years, _year_fraction(dates[0]), _rng(config, _SLIDES)
-    )
+        config.n_slides, law, heights=heights, unfit=unfit, grid=grid, look=look, years=years,
+        year_fraction=_year_fraction(dates[0]), rng=_rng(config, _SLIDES),
+    )  # fmt: skip
     velocity = glacier_velocity.copy()
     for slide in slides:
         velocity[slide.rows, slide.columns] += np.float32(slide.los_velocity) * slide.pattern
@@ -322,10 +323,10 @@ def _make_dates(config: SceneConfig) -> tuple[tuple[date, ...], NDArray[np.float
 def _make_glaciers(
     terrain: Terrain, pixel_m: float, look: LookGeometry, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Draw ice on the gentler ground of the highest tenth: velocity towards the satellite in mm/yr, zero elsewhere."""
+    """Draw ice on the gentler ground of the highest 4 %: velocity towards the satellite in mm/yr, zero elsewhere."""
     east, north = height_gradient(gaussian_filter(terrain.heights, 200 / pixel_m), pixel_m)
     slope = np.degrees(np.arctan(np.hypot(east, north)))
-    ice = (terrain.heights > np.quantile(terrain.heights, 0.9)) & (slope < 25)
+    ice = (terrain.heights > np.quantile(terrain.heights, 0.96)) & (slope < 25)
     bodies, count = label(ice)
     velocity = np.zeros(terrain.heights.shape, np.float32)
     for number in range(1, count + 1):

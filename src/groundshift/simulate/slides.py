@@ -119,7 +119,7 @@ class Slide:
 
 
 def slope_vector(azimuth: float, slope: float) -> tuple[float, float, float]:
-    """Unit vector (east, north, up) of a motion towards `azimuth` (from north, clockwise) down a `slope`; degrees."""
+    """Return the unit vector (east, north, up) of a motion towards `azimuth` down a `slope`, both in degrees."""
     a, s = math.radians(azimuth), math.radians(slope)
     return (math.cos(s) * math.sin(a), math.cos(s) * math.cos(a), -math.sin(s))
 
@@ -127,8 +127,9 @@ def slope_vector(azimuth: float, slope: float) -> tuple[float, float, float]:
 def draw_slides(
     count: int,
     law: SlideLaw,
+    *,
     heights: NDArray[np.float32],
-    stable: NDArray[np.bool_],
+    unfit: NDArray[np.bool_],
     grid: MapGrid,
     look: LookGeometry,
     years: NDArray[np.float64],
@@ -145,7 +146,7 @@ def draw_slides(
         Speeds, sizes and behaviours to draw from.
     heights : (y, x) array
         Metres.
-    stable : (y, x) bool array
+    unfit : (y, x) bool array
         Where no slide may lie: rivers, glaciers, permanent snow.
     grid : MapGrid
         North-up grid with square pixels.
@@ -167,17 +168,20 @@ def draw_slides(
     smooth = gaussian_filter(heights, _SMOOTHING_M / pixel_m)
     east, north = height_gradient(smooth, pixel_m)
     slope = np.degrees(np.arctan(np.hypot(east, north)))
-    free = ~stable
+    free = ~unfit
     fit = free & (slope > _SITE_SLOPE[0]) & (slope < _SITE_SLOPE[1])
     centres = np.argwhere(fit)
     grow = np.hypot(*np.mgrid[-1:1:13j, -1:1:13j]) <= 1
     buffer_steps = max(1, round(_BUFFER_M / pixel_m / 6))
     slides: list[Slide] = []
     for number in range(1, count + 1):
-        for _ in range(_TRIES if len(centres) else 0):
+        for attempt in range(_TRIES if len(centres) else 0):
+            # A size is tried in many places before it is given up, or else only small slides would be left.
+            if attempt % (_TRIES // 4) == 0:
+                size = _draw_shape(law, rng)
             row, column = centres[rng.integers(len(centres))]
             azimuth = math.degrees(math.atan2(-east[row, column], -north[row, column]))
-            shape = _draw_shape(azimuth, law, rng)
+            shape = size._replace(azimuth=azimuth + rng.uniform(-15, 15))
             cut = shape.place(int(row), int(column), pixel_m, grid.shape)
             if cut is None:
                 continue
@@ -257,11 +261,11 @@ class _Shape(NamedTuple):
         return np.column_stack([row + y / pixel_m, column + x / pixel_m])
 
 
-def _draw_shape(azimuth: float, law: SlideLaw, rng: np.random.Generator) -> _Shape:
-    """Draw size and outline: length lognormal within 300 to 2500 m, one to three times the width."""
+def _draw_shape(law: SlideLaw, rng: np.random.Generator) -> _Shape:
+    """Draw size and outline, not yet turned: length lognormal within 300 to 2500 m, one to three times the width."""
     length = float(np.clip(law.length_m * math.exp(law.length_spread * rng.standard_normal()), 300.0, 2500.0))
     waves = np.column_stack([np.clip(rng.normal(0, 0.05, 4), -0.08, 0.08), rng.uniform(0, 2 * math.pi, 4)])
-    return _Shape(length, length / rng.uniform(1, 3), azimuth + rng.uniform(-15, 15), rng.uniform(2, 3), waves)
+    return _Shape(length, length / rng.uniform(1, 3), 0.0, rng.uniform(2, 3), waves)
 
 
 def _draw_profile(

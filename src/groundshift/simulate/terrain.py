@@ -16,11 +16,11 @@ from groundshift.types import LookGeometry
 __all__ = ["Terrain", "height_gradient", "make_terrain", "range_slope"]
 
 _VALLEY_SPACING_M = 4500.0
-"""Shortest wavelength of the field whose zero lines are the valleys."""
+"""Mean distance between valleys along a straight line."""
 _FLOOR = 0.06
 """Rounding of the valley floor, in standard deviations of that field."""
 _RIVER_HALF_WIDTH_M = 35.0
-_STEEPEST_PERCENTILE = 99.5
+_STEEPEST_PERCENTILE = 97.0
 
 
 class Terrain(NamedTuple):
@@ -45,7 +45,7 @@ def make_terrain(
     pixel_m : float
         Pixel size in metres.
     max_slope : float
-        Steepest slope in degrees; all but 1 pixel in 200 are gentler.
+        Degrees that all but 3 pixels in 100 stay below.
     base_height_m : float
         Height of the lowest pixel.
     rng : numpy Generator
@@ -54,13 +54,17 @@ def make_terrain(
     Notes
     -----
     Valleys are the zero lines of a smooth random field, whose absolute value is the height: round ridges, V-shaped
-    valleys that join. Fractal detail (power spectrum k^-3.6) grows with the height above the valley.
+    valleys that join. Fractal detail (power spectrum k^-3.4) grows with the height above the valley.
     """
-    coarse, _, _ = power_law_fields(shape, pixel_m, 4.0, rng, outer_m=4 * _VALLEY_SPACING_M)
-    detail, _, _ = power_law_fields(shape, pixel_m, 3.6, rng, outer_m=2 * _VALLEY_SPACING_M)
-    coarse = gaussian_filter(coarse, _VALLEY_SPACING_M / (2 * math.pi * pixel_m))
-    coarse = (coarse - np.median(coarse)) / coarse.std()
-    detail = gaussian_filter(detail - detail.mean(), 50.0 / pixel_m) / detail.std()
+    # Smoothed white noise of this scale crosses zero once in a valley spacing.
+    scale = _VALLEY_SPACING_M / (math.pi * math.sqrt(2) * pixel_m)
+    margin = math.ceil(4 * scale)
+    coarse = gaussian_filter(rng.standard_normal((shape[0] + 2 * margin, shape[1] + 2 * margin)), scale)
+    coarse = (coarse / coarse.std())[margin:-margin, margin:-margin]
+    detail, _, _ = power_law_fields(shape, pixel_m, 3.4, rng, outer_m=2 * _VALLEY_SPACING_M)
+    detail = gaussian_filter(detail, 50.0 / pixel_m)
+    detail -= gaussian_filter(detail, _VALLEY_SPACING_M / 3 / pixel_m)
+    detail /= detail.std()
     above = np.sqrt(coarse**2 + _FLOOR**2)
     # Ridges are rough, valley floors smooth.
     relief = above + 0.3 * detail * np.minimum(above, 1.0)
@@ -77,7 +81,7 @@ def make_terrain(
 def height_gradient(heights: NDArray[np.floating], pixel_m: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the rise towards east and towards north, metres per metre."""
     south, east = np.gradient(np.asarray(heights, np.float32), np.float32(pixel_m))
-    return east, -south
+    return np.asarray(east), np.asarray(-south)
 
 
 def range_slope(heights: NDArray[np.floating], pixel_m: float, look: LookGeometry) -> NDArray[np.float32]:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import numpy as np
 import yaml
+from geopandas.geodataframe import GeoDataFrame
 from numpy.typing import NDArray
 from pyogrio.errors import DataSourceError
 from shapely import Polygon
@@ -58,7 +58,7 @@ def write_scene(scene: Scene, folder: Path, *, progress: Callable[[int, int], No
     write_text(folder / "metadata.yaml", yaml.safe_dump(_metadata(scene), sort_keys=False))
 
 
-def slide_table(scene: Scene) -> gpd.GeoDataFrame:
+def slide_table(scene: Scene) -> GeoDataFrame:
     """Return the true slides as a table in EPSG:4326; the columns are described in docs/geotiff-folder.md."""
     pixel_area = scene.config.pixel_m**2
     columns: dict[str, NDArray[Any]] = {
@@ -76,11 +76,11 @@ def slide_table(scene: Scene) -> gpd.GeoDataFrame:
         "amplitude": np.array([s.course.amplitude for s in scene.slides], np.float64),
     }
     outlines: list[Polygon] = [s.polygon for s in scene.slides]
-    return gpd.GeoDataFrame(columns, geometry=outlines, crs="EPSG:4326")
+    return GeoDataFrame(columns, geometry=outlines, crs="EPSG:4326")
 
 
 def _metadata(scene: Scene) -> dict[str, Any]:
-    """What the rasters cannot say."""
+    """Return what the rasters cannot say."""
     return {
         "wavelength_m": scene.config.wavelength_m,
         "heading_deg": scene.config.heading,
@@ -114,7 +114,7 @@ def _write_once(path: Path, array: NDArray[Any], scene: Scene, description: str,
         )
 
 
-def _write_slides(path: Path, slides: gpd.GeoDataFrame) -> None:
+def _write_slides(path: Path, slides: GeoDataFrame) -> None:
     """Write the layer `slides`."""
     with atomic_path(path) as temporary:
         try:

@@ -123,6 +123,8 @@ class SurveyConfig(Config):
     """Name of the reader; recognised from the files by default."""
     pattern: str | None = None
     """For plain GeoTIFF: pattern of the file names."""
+    wavelength: Annotated[float, Field(gt=0)] | None = None
+    """For plain GeoTIFF: radar wavelength, metres."""
     stack: StackConfig = StackConfig()
     detect: DetectConfig = DetectConfig()
     mask: MaskConfig = MaskConfig()

@@ -134,7 +134,18 @@
       outlines.visible = halo.visible = on && !(pixels < 4);
       if (hover) hover.renderers = [small ? marks : outlines];
     };
-    plot.x_range.properties.end.change.connect(choose);
+    // A mercator metre is shorter on the ground the farther it lies from the equator: 1 / cosh(y / R).
+    const measure = () => {
+      const middleY = (plot.y_range.start + plot.y_range.end) / 2;
+      const perPixel = (plot.x_range.end - plot.x_range.start) / (plot.inner_width || 800) / Math.cosh(middleY / 6378137);
+      const power = 10 ** Math.floor(Math.log10(perPixel * 130));
+      const length = [5, 2, 1].find((step) => step * power <= perPixel * 130) * power;
+      const [label, bar] = byId("ground-scale").children;
+      label.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
+      bar.style.width = `${length / perPixel}px`;
+      byId("ground-scale").classList.add("on");
+    };
+    plot.x_range.properties.end.change.connect(() => { choose(); measure(); });
     const resized = () => {
       const x = (plot.x_range.start + plot.x_range.end) / 2;
       const y = (plot.y_range.start + plot.y_range.end) / 2;
@@ -170,10 +181,10 @@
       strip.className = "strip";
       strip.style.background = `linear-gradient(to right,${first.stops.join(",")})`;
       const high = document.createElement("span");
-      high.textContent = `${first.high} ${first.unit}`.trim();
+      high.textContent = first.high;
       line.append(low, strip, high);
       const caption = document.createElement("p");
-      caption.textContent = first.name;
+      caption.textContent = first.unit ? `${first.name} (${first.unit})` : first.name;
       scale.append(caption, line);
     };
     byId("controls").addEventListener("input", () => { show(); choose(); });
@@ -206,6 +217,7 @@
     show();
     fit(home);
     choose();
+    measure();
     document.documentElement.dataset.map = "ready";
   };
   if (byId("map-item")) start();

@@ -1,0 +1,77 @@
+"""Progress of a run: what is done, how much is left, and a log that machines can read."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["Reporter"]
+
+
+class Reporter:
+    """Tells a person on stderr, and a log file if there is one, how a run gets on.
+
+    Parameters
+    ----------
+    quiet : bool
+        Say nothing on the terminal but errors.
+    log : path, optional
+        File to which one JSON object per event is appended.
+    """
+
+    def __init__(self, *, quiet: bool = False, log: Path | None = None) -> None:
+        self.quiet = quiet
+        self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
+        self.started = time.monotonic()
+        self._log: IO[str] | None = None
+        if log is not None:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self._log = log.open("a", encoding="utf-8")
+
+    def say(self, message: str, **facts: Any) -> None:
+        """Tell one line, and log it with the facts behind it."""
+        self.console.print(message, markup=False)
+        self.log("message", text=message, **facts)
+
+    def warn(self, message: str, **facts: Any) -> None:
+        """Tell one line about something a person should look at."""
+        self.console.print(f"warning: {message}", style="yellow", markup=False)
+        self.log("warning", text=message, **facts)
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Append one event to the log."""
+        if self._log is not None:
+            entry = {"event": event, "seconds": round(time.monotonic() - self.started, 3), **facts}
+            self._log.write(json.dumps(entry, default=str) + "\n")
+            self._log.flush()
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Any]:
+        """Show a bar with an estimate; gives a function that is called with how much more is done."""
+        began = time.monotonic()
+        with Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=32),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=self.quiet or not sys.stderr.isatty(),
+            transient=True,
+        ) as progress:
+            task = progress.add_task(title, total=total)
+            yield lambda more=1: progress.advance(task, more)
+        self.log("stage", title=title, total=total, took=round(time.monotonic() - began, 3))
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None

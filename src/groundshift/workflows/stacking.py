@@ -1,0 +1,352 @@
+"""Stack the gradients of one track, from files to sums on disk.
+
+Pairs are read block by block of rows, while the pairs read before are being summed; how many rows a block has follows
+from the memory allowed, so that it does not grow with the number of pairs. A pair that turns out to be damaged half way
+is left out and the stack begun anew without it, so that every row is made of the same pairs.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundshift import __version__
+from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError, OutputError
+from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
+from groundshift.gradients.noise import NoiseShare, measure_noise
+from groundshift.gradients.stack import Direction
+from groundshift.gradients.store import SumsFile, open_sums
+from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, plan_window
+from groundshift.gradients.windows import named_windows
+from groundshift.io.stack import InterferogramStack, Problem
+from groundshift.pairs import select_pairs
+from groundshift.types import Grid, Looks, Pair, Window
+from groundshift.workflows.config import StackConfig
+from groundshift.workflows.progress import Reporter
+
+__all__ = ["StackOutput", "choose_looks", "choose_smoothing", "stack_track"]
+
+_SAMPLE = 72
+"""Side of the squares of nodes from which the noise is measured."""
+
+_DEM_GRADIENT = 0.5
+"""Assumed error of the DEM's gradient after averaging, metres per working pixel."""
+
+
+@dataclass
+class StackOutput:
+    """What stacking one track leaves."""
+
+    sums: SumsFile
+    looks: Looks
+    problems: list[Problem] = field(default_factory=list)
+    """Pairs left out while reading, beside those the reader itself left out."""
+    seconds_reading: float = 0.0
+    """Time spent waiting for pairs."""
+    seconds_summing: float = 0.0
+    bytes_read: int = 0
+    reused: bool = False
+    """Whether finished sums of the same inputs and settings stood there already."""
+
+
+def choose_looks(grid: Grid, working_pixel: float) -> Looks:
+    """Return the looks that bring the pixel nearest to `working_pixel` metres, in both directions."""
+    return Looks(*(max(1, round(working_pixel / spacing)) for spacing in grid.spacing))
+
+
+def choose_smoothing(grid: Grid, looks: Looks, smoothing: int, limit: float) -> int:
+    """Return the side of the averaging window in working pixels.
+
+    `smoothing` counts pixels of the product; the window is not larger than `limit` metres, and never below one pixel.
+    """
+    side = min(smoothing * math.sqrt(math.prod(grid.spacing)), limit)
+    worked = math.sqrt(math.prod(s * n for s, n in zip(grid.spacing, looks, strict=True)))
+    return max(1, round(side / worked))
+
+
+def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
+    """Sum the gradients of all selected pairs of one track into `folder`/gradients.zarr.
+
+    A finished file made from the same pairs with the same settings is used as it stands; one that a killed run left
+    unfinished is continued.
+
+    Raises
+    ------
+    NoDataError
+        If no pair is left.
+    DamagedFileError
+        If a pair is damaged and `config.strict` is set.
+    """
+    problems: list[Problem] = []
+    pairs = list(select_pairs(
+        stack.pairs, max_days=config.max_days, mode=config.pair_mode, nearest=config.nearest,
+        max_bperp=config.max_bperp, start=config.start, end=config.end,
+    ))  # fmt: skip
+    while True:
+        try:
+            output = _stack_pairs(stack.select(pairs), config, folder, reporter)
+            output.problems = problems
+            return output
+        except _PairFailedError as failed:
+            if config.strict:
+                raise DamagedFileError(str(failed)) from failed
+            reporter.warn(f"{failed}; pair left out")
+            paths = stack.files.get(failed.pair, (stack.root,))
+            problems.append(Problem(paths[0], str(failed)))
+            pairs.remove(failed.pair)
+            if not pairs:
+                raise NoDataError(f"{stack.root}: no readable pair is left; last: {failed}") from failed
+
+
+class _PairFailedError(GroundshiftError):
+    """One pair cannot be read."""
+
+    def __init__(self, pair: Pair, message: str) -> None:
+        super().__init__(message)
+        self.pair = pair
+
+
+def _stack_pairs(
+    stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter
+) -> StackOutput:
+    """Sum all pairs of `stack`, or find that it is done."""
+    looks = choose_looks(stack.grid, config.working_pixel)
+    smoothing = choose_smoothing(stack.grid, looks, config.smoothing, config.smoothing_limit)
+    grid = stack.grid.multilooked(looks)
+    if min(grid.shape) < smoothing + 2:
+        raise NoDataError(
+            f"{stack.root}: {stack.grid.shape[0]} x {stack.grid.shape[1]} pixels are too few for looks of "
+            f"{looks.y} x {looks.x} and an averaging window of {smoothing}; lower --working-pixel or --smoothing"
+        )
+    final, growing = folder / "gradients.zarr", folder / ".gradients.zarr.partial"
+    mark = _fingerprint(stack, config)
+    done = _finished(final, mark)
+    if done is not None:
+        reporter.say(f"{stack.track}: sums of {len(stack.pairs)} pairs are there already")
+        return StackOutput(done, looks, reused=True)
+
+    directions = directions_of(stack.grid.axis_names, diagonals=config.diagonals, step=config.step)
+    file = _unfinished(growing, mark)
+    try:
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="read") as pool:
+            if file is None:
+                plan = _plan(stack, config, looks, smoothing, directions, pool, reporter)
+                block = _block_rows(plan, looks, stack.grid.shape, config.memory_mb)
+                folder.mkdir(parents=True, exist_ok=True)
+                file = SumsFile.create(growing, plan, mark, block)
+            output = StackOutput(file, looks)
+            _fill(stack, file, looks, config.memory_mb, output, pool, reporter)
+        if final.exists():
+            shutil.rmtree(final)
+        growing.rename(final)
+    except OSError as error:
+        if isinstance(error, GroundshiftError):
+            raise
+        raise OutputError(
+            f"{final}: cannot be written ({error.strerror}); free some space or choose another folder and run again"
+        ) from error
+    output.sums = open_sums(final)
+    return output
+
+
+def _plan(
+    stack: InterferogramStack,
+    config: StackConfig,
+    looks: Looks,
+    smoothing: int,
+    directions: tuple[Direction, ...],
+    pool: ThreadPoolExecutor,
+    reporter: Reporter,
+) -> StackPlan:
+    """Measure the noise and weight the pairs of every time window."""
+    noise = NoiseShare(0.0, 1.0)
+    grid = stack.grid.multilooked(looks)
+    if config.weights == "network":
+        noise = _sampled_noise(stack, looks, smoothing, directions, pool, reporter)
+    members = named_windows(
+        stack.pairs,
+        wet_months=config.wet_months or None,
+        sliding_years=config.sliding_years,
+        given=config.windows,
+        least=config.least_pairs,
+    )
+    dem = _dem_variance(stack, smoothing)
+    windows = tuple(
+        plan_window(name, chosen, stack.pairs, noise, equal=config.weights == "equal", dem_variance=dem)
+        for name, chosen in members.items()
+    )
+    reporter.log(
+        "plan", track=stack.track, pairs=len(stack.pairs), looks=looks, smoothing=smoothing,
+        noise=noise, windows={w.name: len(w.members) for w in windows},
+    )  # fmt: skip
+    return StackPlan(stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise)
+
+
+def _dem_variance(stack: InterferogramStack, smoothing: int) -> float:
+    """Variance of a difference per square metre of baseline, relative to a pair's own noise (facts 3.3).
+
+    A phase noise of 1 rad per pixel is taken for the pair, averaged over the window.
+    """
+    incidence = math.radians(stack.look.incidence if stack.look else 39.0)
+    per_metre = 4 * math.pi / (stack.wavelength * 850_000.0 * math.sin(incidence)) * _DEM_GRADIENT
+    return (per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2
+
+
+def _sampled_noise(
+    stack: InterferogramStack,
+    looks: Looks,
+    smoothing: int,
+    directions: tuple[Direction, ...],
+    pool: ThreadPoolExecutor,
+    reporter: Reporter,
+) -> NoiseShare:
+    """Measure the share of dates in the noise on two squares of the scene."""
+    shape = stack.grid.multilooked(looks).shape
+    side = (min(_SAMPLE + smoothing, shape[0]), min(_SAMPLE + smoothing, shape[1]))
+    windows = [
+        Window(int(f * (shape[0] - side[0])) * looks.y, int(f * (shape[1] - side[1])) * looks.x,
+               side[0] * looks.y, side[1] * looks.x)
+        for f in (1 / 3, 2 / 3)
+    ]  # fmt: skip
+
+    def sample(pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        found = [
+            wrapped_differences(take_looks(_read(stack, pair, w), looks), smoothing, directions) for w in windows
+        ]
+        angle = np.concatenate([f.angle.reshape(len(directions), -1) for f in found], axis=1)
+        return angle, np.concatenate([f.quality.ravel() for f in found])
+
+    angles, qualities = [], []
+    with reporter.bar(f"{stack.track}: noise", len(stack.pairs)) as advance:
+        for angle, quality in pool.map(sample, stack.pairs):
+            angles.append(angle)
+            qualities.append(quality)
+            advance()
+    quality = np.stack(qualities)
+    shares = [measure_noise(np.stack([a[d] for a in angles]), quality, stack.pairs).date for d in range(2)]
+    share = float(np.mean(shares))
+    return NoiseShare(share, 1 - 2 * share)
+
+
+def _block_rows(plan: StackPlan, looks: Looks, shape: tuple[int, int], memory_mb: int) -> int:
+    """Rows of working pixels that fit the memory: half of it for sums, half for pairs in flight."""
+    per_row = 4 * len(plan.windows) * plan.planes * plan.grid.shape[1]
+    fitting = int(memory_mb * 5e5 / per_row)
+    return int(np.clip(fitting, 8, plan.grid.shape[0]))
+
+
+def _fill(
+    stack: InterferogramStack,
+    file: SumsFile,
+    looks: Looks,
+    memory_mb: int,
+    output: StackOutput,
+    pool: ThreadPoolExecutor,
+    reporter: Reporter,
+) -> None:
+    """Sum all row blocks that are not done yet."""
+    plan = file.plan
+    height, width = plan.grid.shape
+    rows = _block_rows(plan, looks, stack.grid.shape, memory_mb)
+    before = plan.smoothing // 2 + max(0, *(-o[0] for d in plan.directions for o in (d.start, d.end)))
+    after = plan.smoothing - plan.smoothing // 2 + max(1, *(o[0] for d in plan.directions for o in (d.start, d.end)))
+    done = {first for first, _ in file.rows_done}
+    blocks = [first for first in range(0, height, rows) if first not in done]
+    with reporter.bar(f"{stack.track}: stacking", len(blocks) * len(stack.pairs)) as advance:
+        for first in blocks:
+            past = min(first + rows, height)
+            top, bottom = max(first - before, 0), min(past + after, height)
+            window = Window(top * looks.y, 0, (bottom - top) * looks.y, width * looks.x)
+            sums = empty_sums(plan, (bottom - top, width))
+            per_pair = 8 * window.height * window.width
+            batch = int(np.clip(memory_mb * 2.5e5 // per_pair, 1, 16))
+            for members, igrams in _batches(stack, window, looks, batch, output, pool):
+                began = time.perf_counter()
+                add_pairs(plan, members, igrams, sums)
+                output.seconds_summing += time.perf_counter() - began
+                advance(len(members))
+            file.write_rows(first, sums[:, :, first - top : past - top])
+
+
+def _batches(
+    stack: InterferogramStack,
+    window: Window,
+    looks: Looks,
+    size: int,
+    output: StackOutput,
+    pool: ThreadPoolExecutor,
+) -> Iterator[tuple[list[int], NDArray[np.complex64]]]:
+    """Read all pairs over a window, a batch ahead of the one given out; the batch's array is reused."""
+    shape = (window.height // looks.y, window.width // looks.x)
+    buffers = [np.empty((size, *shape), np.complex64) for _ in range(2)]
+
+    def read(index: int, into: NDArray[np.complex64]) -> None:
+        into[:] = take_looks(_read(stack, stack.pairs[index], window), looks)
+
+    def ask(members: Sequence[int], buffer: NDArray[np.complex64]) -> list[Future[None]]:
+        return [pool.submit(read, k, buffer[i]) for i, k in enumerate(members)]
+
+    groups = [list(range(k, min(k + size, len(stack.pairs)))) for k in range(0, len(stack.pairs), size)]
+    waiting = ask(groups[0], buffers[0])
+    for turn, members in enumerate(groups):
+        began = time.perf_counter()
+        try:
+            for future in waiting:
+                future.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+        output.seconds_reading += time.perf_counter() - began
+        output.bytes_read += 8 * window.height * window.width * len(members)
+        if turn + 1 < len(groups):
+            waiting = ask(groups[turn + 1], buffers[(turn + 1) % 2])
+        yield members, buffers[turn % 2][: len(members)]
+
+
+def _read(stack: InterferogramStack, pair: Pair, window: Window) -> NDArray[np.complex64]:
+    """Read one pair, or say which one failed."""
+    try:
+        return stack.read(pair, window)
+    except GroundshiftError as error:
+        raise _PairFailedError(pair, str(error)) from error
+
+
+def _fingerprint(stack: InterferogramStack, config: StackConfig) -> str:
+    """Tell what sums are made from: settings, version, pairs, and the size and time of their files."""
+    facts = {
+        "version": __version__,
+        "config": config.model_dump(mode="json", exclude={"memory_mb", "strict"}),
+        "pairs": [
+            [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
+            for p in stack.pairs
+        ],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(path: Path, mark: str) -> SumsFile | None:
+    """Return finished sums with this fingerprint."""
+    if not path.exists():
+        return None
+    try:
+        file = open_sums(path)
+    except DamagedFileError:
+        return None
+    return file if file.fingerprint == mark else None
+
+
+def _unfinished(path: Path, mark: str) -> SumsFile | None:
+    """Return unfinished sums with this fingerprint, or clear away others."""
+    file = _finished(path, mark)
+    if file is None and path.exists():
+        shutil.rmtree(path)
+    return file

@@ -1,0 +1,302 @@
+"""The main job: interferograms of one or several tracks in, an inventory of moving ground out."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+from shapely import Polygon, unary_union
+
+from groundshift import __version__
+from groundshift.detect import Detection
+from groundshift.errors import GroundshiftError, NoDataError
+from groundshift.geometry import downslope_sensitivity, downslope_velocity, ring_to_lonlat
+from groundshift.inventory import (
+    Overlay,
+    Run,
+    Target,
+    carry_identity,
+    geodesic_area_m2,
+    is_current,
+    make_targets,
+    merge_detections,
+    read_inventory,
+    read_runs,
+    verification_sample,
+    write_inventory,
+    write_kmz,
+    write_sample,
+)
+from groundshift.inventory.density import density, write_density
+from groundshift.io import InterferogramStack, open_stack
+from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
+from groundshift.types import Grid, LookGeometry, Pair
+from groundshift.workflows.config import SurveyConfig, save_config
+from groundshift.workflows.maps import is_located, lonlat_grid, track_layers, write_maps
+from groundshift.workflows.progress import Reporter
+from groundshift.workflows.provenance import write_provenance
+from groundshift.workflows.stacking import stack_track
+from groundshift.workflows.track import detect_on, look_at_ground, valid_nodes, velocity_of
+
+__all__ = ["SurveyOutput", "TrackResult", "open_tracks", "run_survey", "survey_track"]
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """What one track gives to the survey."""
+
+    name: str
+    detections: tuple[Detection, ...]
+    content: TrackContent
+    overlays: tuple[Overlay, ...]
+    pairs: tuple[Pair, ...]
+    files: tuple[Path, ...]
+    footprint: Polygon
+    look: LookGeometry | None
+    skipped: int
+
+
+@dataclass(frozen=True)
+class SurveyOutput:
+    """What a survey leaves."""
+
+    folder: Path
+    inventory: Path
+    report: Path
+    targets: tuple[Target, ...]
+    """Those seen in this run."""
+    pairs_used: int
+    pairs_skipped: int
+    area_km2: float
+    seconds: float
+
+
+def open_tracks(config: SurveyConfig) -> list[InterferogramStack]:
+    """Open all inputs and give each a name of its own.
+
+    Raises
+    ------
+    GroundshiftError
+        If an input cannot be opened.
+    """
+    stacks: list[InterferogramStack] = []
+    for path in config.inputs:
+        stack = open_stack(
+            path,
+            product=config.product,
+            pattern=config.pattern,
+            wavelength=config.wavelength,
+            strict=config.stack.strict,
+        )
+        taken = {s.track for s in stacks}
+        name, number = stack.track, 2
+        while name in taken:
+            name, number = f"{stack.track}-{number}", number + 1
+        if not is_located(stack.grid):
+            raise NoDataError(
+                f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or geometry "
+                "files, or use `groundshift stack`"
+            )
+        stacks.append(replace(stack, track=name))
+    return stacks
+
+
+def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> SurveyOutput:
+    """Run a survey, from files to inventory and report.
+
+    Running again with the same inputs and settings takes up the finished sums; an inventory that stands in the output
+    folder hands on its identities, reviews and notes.
+
+    Raises
+    ------
+    GroundshiftError
+        If nothing can be surveyed, or an output cannot be written.
+    """
+    began, started = time.monotonic(), datetime.now(UTC)
+    folder = config.output
+    stacks = open_tracks(config)
+    inventory = folder / "inventory.gpkg"
+    before = read_inventory(inventory) if inventory.exists() else []
+    runs = read_runs(inventory) if inventory.exists() else []
+    save_config(config, folder / "run.yaml")
+
+    results, failures = [], []
+    for stack in stacks:
+        try:
+            results.append(survey_track(stack, config, reporter))
+        except GroundshiftError as error:
+            if len(stacks) == 1 or config.stack.strict:
+                raise
+            reporter.warn(f"{stack.track} left out: {error}")
+            failures.append(f"{stack.track} left out: {error}")
+    if not results:
+        raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
+
+    first = min(p.reference for r in results for p in r.pairs)
+    last = max(p.secondary for r in results for p in r.pairs)
+    found = _targets(results, config, first, last)
+    covered = unary_union([r.footprint for r in results])
+    targets = carry_identity(found, before, covered=covered)
+    run = Run(
+        started=started,
+        version=__version__,
+        command=command,
+        tracks=tuple(r.name for r in results),
+        first_date=first,
+        last_date=last,
+        n_pairs=sum(len(r.pairs) for r in results),
+        parameters=config.model_dump_json(),
+    )
+    write_inventory(inventory, targets, [*runs, run])
+    current = [t for t in targets if is_current(t)]
+    write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
+    write_sample(folder, verification_sample(current, min(config.sample_size, len(current)), config.seed))
+    values, grid = density(current, _cell_km(covered), _cell_km(covered) * 10, surveyed=covered)
+    write_density(folder / "density.tif", values, grid)
+
+    output = SurveyOutput(
+        folder=folder,
+        inventory=inventory,
+        report=folder / "report.html",
+        targets=tuple(current),
+        pairs_used=run.n_pairs,
+        pairs_skipped=sum(r.skipped for r in results),
+        area_km2=_area_km2(covered),
+        seconds=time.monotonic() - began,
+    )
+    write_provenance(
+        folder / "provenance.json",
+        [f for r in results for f in r.files],
+        {"command": command, "started": started, "seed": config.seed, "pairs": {r.name: len(r.pairs) for r in results}},
+        reporter,
+    )
+    write_report(output.report, _content(config, output, results, targets, failures, first, last))
+    return output
+
+
+def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Reporter) -> TrackResult:
+    """Stack one track, look for moving bodies in every time window, and write its maps."""
+    folder = config.output / "stacks" / source.track
+    stacked = stack_track(source, config.stack, folder, reporter)
+    plan = stacked.sums.plan
+    detections: list[Detection] = []
+    ground = None
+    with reporter.bar(f"{source.track}: detecting", len(plan.windows)) as advance:
+        for index, stack in enumerate(stacked.sums.stacks()):
+            if ground is None:
+                ground = look_at_ground(source, stack, stacked.looks, config.mask, reporter)
+            velocity = velocity_of(stack, config.detect)
+            mask = valid_nodes(stack, ground, config.mask)
+            detections += detect_on(
+                stack, velocity, ground, mask.valid, config.detect, config.screen, reporter
+            )
+            write_maps(folder, stack, velocity, mask.valid)
+            if index == 0:
+                bounds, layers = track_layers(stack, velocity, ground.height)
+                shown = np.where(mask.valid, stack.significance, np.nan)
+                histogram = significance_histogram(shown)
+                shares = [MaskShare(row.name, row.removed) for row in mask.table]
+            advance()
+    problems = [*source.problems, *stacked.problems]
+    used = set(plan.pairs)
+    for problem in problems:
+        reporter.log("problem", track=source.track, path=problem.path, text=problem.message, skipped=problem.skipped)
+    map_grid = lonlat_grid(plan.grid, 900)
+    return TrackResult(
+        name=source.track,
+        detections=tuple(detections),
+        content=TrackContent(
+            name=source.track,
+            bounds=bounds,
+            layers=layers,
+            pairs_used=plan.pairs,
+            pairs_skipped=[p for p in source.pairs if p not in used],
+            skipped_files=[p.message for p in problems if p.skipped],
+            warnings=[p.message for p in problems if not p.skipped],
+            masks=shares,
+            significance=histogram,
+            look=source.look,
+        ),
+        overlays=tuple(
+            Overlay(f"{source.track}: {layer.name}", layer.values, map_grid, layer.vmax)
+            for layer in layers
+            if layer.evidence
+        ),
+        pairs=plan.pairs,
+        files=tuple(f for p in plan.pairs for f in source.files.get(p, ())),
+        footprint=_footprint(plan.grid),
+        look=source.look,
+        skipped=sum(p.skipped for p in problems),
+    )
+
+
+def _targets(
+    results: Sequence[TrackResult], config: SurveyConfig, first: date, last: date
+) -> list[Target]:
+    """Merge the detections of all tracks and project their motion on the slope."""
+    groups = merge_detections(
+        [d for r in results for d in r.detections],
+        max_centre_distance_m=config.screen.merge_distance,
+        min_giou=config.screen.merge_giou,
+    )
+    looks = {r.name: r.look for r in results}
+    found = []
+    for target in make_targets(groups, first_seen=first, last_seen=last, min_slope_deg=config.screen.least_slope):
+        best = max(target.detections, key=lambda d: abs(d.significance))
+        look = looks[best.track]
+        speed = np.nan
+        if look is not None and best.slope is not None and best.aspect is not None:
+            sensitivity = downslope_sensitivity(best.slope, best.aspect, look)
+            speed = float(downslope_velocity(best.velocity, best.velocity_sigma, sensitivity).velocity)
+        found.append(replace(target, velocity_slope_mm_yr=speed if np.isfinite(speed) else None))
+    return found
+
+
+def _footprint(grid: Grid) -> Polygon:
+    """Outline of a grid in longitude and latitude."""
+    height, width = grid.shape
+    rows, columns = np.linspace(-0.5, height - 0.5, 25), np.linspace(-0.5, width - 0.5, 25)
+    y = np.concatenate([np.full(25, -0.5), rows, np.full(25, height - 0.5), rows[::-1]])
+    x = np.concatenate([columns, np.full(25, width - 0.5), columns[::-1], np.full(25, -0.5)])
+    return Polygon(ring_to_lonlat(y, x, grid)).convex_hull
+
+
+def _area_km2(shape: Polygon) -> float:
+    """Area on the ellipsoid."""
+    return geodesic_area_m2(shape) / 1e6
+
+
+def _cell_km(shape: Polygon) -> float:
+    """Pixel of the density map: a hundredth of the side of the surveyed area, between 0.05 and 1 km."""
+    return float(np.clip(np.sqrt(_area_km2(shape)) / 100, 0.05, 1.0))
+
+
+def _content(
+    config: SurveyConfig,
+    output: SurveyOutput,
+    results: Sequence[TrackResult],
+    targets: Sequence[Target],
+    failures: Sequence[str],
+    first: date,
+    last: date,
+) -> ReportContent:
+    """Gather what the report shows."""
+    return ReportContent(
+        title="Groundshift survey",
+        facts={
+            "Area": f"{output.area_km2:,.1f} km2",
+            "Tracks": ", ".join(r.name for r in results),
+            "Dates": f"{first} to {last}",
+            "Pairs stacked": f"{output.pairs_used}",
+            "Files left out": f"{output.pairs_skipped}",
+            "Targets": f"{len(output.targets)}",
+            "Duration": f"{output.seconds:.0f} s",
+            "Groundshift": __version__,
+        },
+        tracks=[r.content for r in results],
+        targets=targets,
+        settings=config.model_dump(mode="json"),
+        messages=failures,
+    )

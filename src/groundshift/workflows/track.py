@@ -1,0 +1,137 @@
+"""One track: heights and masks on the nodes, then detection on every time window."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundshift.detect import Detection, Rules, Screen, find_bodies, to_detection
+from groundshift.errors import GroundshiftError
+from groundshift.geometry import SlopeAspect, downslope_sensitivity, layover_shadow, sample_raster, slope_aspect
+from groundshift.gradients.integrate import relative_velocity
+from groundshift.gradients.stack import GradientStack
+from groundshift.io.stack import InterferogramStack
+from groundshift.masks import CombinedMask, combine, no_layover, no_shadow, snow_on_grid
+from groundshift.types import Looks, Window
+from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig
+from groundshift.workflows.progress import Reporter
+
+__all__ = ["Ground", "detect_on", "look_at_ground", "valid_nodes", "velocity_of"]
+
+_SLOPE_SMOOTHING = 150.0
+"""Metres over which the slope of a body is averaged (facts 9)."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is known of the terrain on the nodes of one track."""
+
+    height: NDArray[np.float32] | None
+    terrain: SlopeAspect | None
+    sensitivity: NDArray[np.float64] | None
+    """Share of down-slope motion that the line of sight sees, [-1, 1]."""
+    masks: dict[str, NDArray[np.bool_]]
+    """Named masks, True where usable."""
+
+
+def look_at_ground(
+    source: InterferogramStack, stack: GradientStack, looks: Looks, config: MaskConfig, reporter: Reporter
+) -> Ground:
+    """Read heights and make the masks that do not depend on the time window.
+
+    Parameters
+    ----------
+    source : InterferogramStack
+    stack : GradientStack
+        Any stack of this track; it gives the nodes.
+    looks : Looks
+        Taken from the pixels of `source` to those of `stack`.
+    config : MaskConfig
+    reporter : Reporter
+    """
+    grid, shape = stack.node_grid, stack.n_pairs.shape
+    height: NDArray[np.float32] | None = None
+    if config.dem is not None:
+        height = sample_raster(config.dem, grid)
+    elif source.read_height is not None:
+        height = _averaged(source.read_height(Window(0, 0, shape[0] * looks.y, shape[1] * looks.x)), looks)
+    if height is not None and not np.isfinite(height).any():
+        reporter.warn(f"{source.track}: no terrain height inside the scene; slopes, layover and kinds stay unknown")
+        height = None
+    terrain = sensitivity = None
+    masks: dict[str, NDArray[np.bool_]] = {}
+    if height is None:
+        reporter.say(f"{source.track}: no heights; give a DEM with --dem to tell landslides from subsidence")
+    else:
+        terrain = slope_aspect(height, grid, smoothing=_SLOPE_SMOOTHING, look=source.look)
+        if source.look is not None:
+            sensitivity = downslope_sensitivity(terrain.slope, terrain.aspect, source.look)
+            if config.layover:
+                code = layover_shadow(height, grid, source.look)
+                masks["layover"], masks["shadow"] = no_layover(code), no_shadow(code)
+    if config.snow:
+        snow = snow_on_grid(config.snow, grid)
+        masks["snow"] = ~snow.snow
+        reporter.say(f"{source.track}: snow covers {snow.fraction:.1%} of what {len(config.snow)} inputs show")
+    return Ground(height, terrain, sensitivity, masks)
+
+
+def valid_nodes(stack: GradientStack, ground: Ground, config: MaskConfig) -> CombinedMask:
+    """Join the masks of the ground with those of one time window."""
+    with np.errstate(invalid="ignore"):
+        coherent = np.nan_to_num(stack.mean_coherence) >= config.least_coherence
+        closing = ~(stack.residues > config.most_residues)
+    masks = {**ground.masks, "coherence": coherent, "residues": closing}
+    return combine(masks, within=stack.n_pairs > 1)
+
+
+def velocity_of(stack: GradientStack, config: DetectConfig) -> NDArray[np.float32]:
+    """Integrate the gradients over the distance that the detector compares."""
+    return relative_velocity(stack, reach=config.reach / float(np.mean(stack.grid.spacing)))
+
+
+def detect_on(
+    stack: GradientStack,
+    velocity: NDArray[np.float32],
+    ground: Ground,
+    valid: NDArray[np.bool_],
+    config: DetectConfig,
+    screen: ScreenConfig,
+    reporter: Reporter,
+) -> list[Detection]:
+    """Run the rule-based detector on one time window and screen what it finds."""
+    rules = Rules(
+        significance=config.significance,
+        least_velocity=config.least_velocity,
+        outline=config.outline,
+        separation=config.separation,
+        least_area_m2=config.least_area,
+    )
+    wanted = Screen(screen.least_gradient, screen.least_share)
+    found: list[Detection] = []
+    dropped = 0
+    for body in find_bodies(stack, velocity, valid, rules):
+        if not wanted.passes(stack, body):
+            dropped += 1
+            continue
+        try:
+            detection = to_detection(body, stack, ground.terrain, rules.significance)
+        except GroundshiftError as error:
+            reporter.warn(f"{stack.track}: {error}")
+            continue
+        if not screen.keep_flat and detection.slope is not None and detection.slope < screen.least_slope:
+            dropped += 1
+            continue
+        found.append(detection)
+    reporter.log("detected", track=stack.track, window=stack.window, kept=len(found), screened_out=dropped)
+    return found
+
+
+def _averaged(height: NDArray[np.float32], looks: Looks) -> NDArray[np.float32]:
+    """Average heights over looks, leaving NaN out."""
+    rows, columns = height.shape[0] // looks.y, height.shape[1] // looks.x
+    cells = height[: rows * looks.y, : columns * looks.x].reshape(rows, looks.y, columns, looks.x)
+    known = np.isfinite(cells)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, cells, 0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
