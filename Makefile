@@ -31,7 +31,7 @@ help:
 
 demo: $(INSTALLED)
 	@$(BIN)/groundshift demo -o $(DEMO_OUT)
-	@echo "Report: $(CURDIR)/$(DEMO_OUT)/report.html"
+	@echo "Report: $(CURDIR)/$(DEMO_OUT)/survey/report.html"
 
 test: $(DEV_INSTALLED)
 	@$(BIN)/python -m pytest

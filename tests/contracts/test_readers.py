@@ -4,9 +4,7 @@ The products come from the writers in tests/products; tests/products/scene.py sa
 """
 
 import importlib
-import importlib.util
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.products.scene import ALL, make_scene
 
 from groundshift.errors import GroundshiftError, ProductError
 from groundshift.io.stack import InterferogramStack
@@ -23,18 +22,8 @@ from groundshift.types import Pair, Window
 FOLDER = Path(__file__).parents[1] / "products"
 
 
-def _load(path: Path) -> ModuleType:
-    """Import a file of tests/products, whatever the import path of the test run is."""
-    name = f"products_{path.stem}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
-
-
-SCENE = _load(FOLDER / "scene.py")
-WRITERS = [_load(path) for path in sorted(FOLDER.glob("*.py")) if path.stem not in ("scene", "__init__", "conftest")]
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in ("scene", "__init__", "conftest"))
+WRITERS = [importlib.import_module(f"tests.products.{name}") for name in NAMES]
 
 
 class Product:
@@ -43,13 +32,13 @@ class Product:
     def __init__(self, writer: ModuleType) -> None:
         self.writer = writer
         self.reader: Any = importlib.import_module(writer.MODULE)
-        self.gives = getattr(writer, "GIVES", SCENE.ALL)
+        self.gives = getattr(writer, "GIVES", ALL)
         self.cannot = getattr(writer, "CANNOT", frozenset())
         self.one_file = getattr(writer, "ONE_FILE", False)
         self.location_pixels = getattr(writer, "LOCATION_PIXELS", 0.01)
         self.coherence_tolerance = getattr(writer, "COHERENCE_TOLERANCE", 1e-3)
         self.phase_tolerance = getattr(writer, "PHASE_TOLERANCE", 1e-4)
-        self.scene = SCENE.make_scene(getattr(writer, "CRS", "EPSG:4326"))
+        self.scene = make_scene(getattr(writer, "CRS", "EPSG:4326"))
 
     def write(self, folder: Path, scene: Any) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,7 +65,7 @@ class Product:
             pytest.skip(f"{self.writer.NAME} does not give {what}")
 
 
-@pytest.fixture(params=WRITERS, ids=lambda writer: writer.__name__.removeprefix("products_"))
+@pytest.fixture(params=WRITERS, ids=NAMES)
 def product(request: pytest.FixtureRequest) -> Product:
     return Product(request.param)
 
@@ -137,6 +126,13 @@ def test_product_is_recognised_and_an_empty_or_strange_folder_is_not(product: Pr
     (empty / "notes.txt").write_text("20180702 20180714 nothing to read")
     (empty / "holiday_20180702_20180714.jpg").write_bytes(b"\xff\xd8\xff")
     assert not product.reader.recognises(empty)
+
+
+def test_no_other_reader_takes_it_for_its_own(product: Product, tmp_path: Path) -> None:
+    """Plain GeoTIFF and raw rasters are asked last and may recognise more."""
+    path = product.write(tmp_path / "product", product.scene)
+    others = {writer.MODULE for writer in WRITERS if writer.NAME not in (product.writer.NAME, "geotiff", "wzp")}
+    assert [name for name in sorted(others) if importlib.import_module(name).recognises(path)] == []
 
 
 def test_pairs_and_dates_are_those_of_the_files_in_date_order(product: Product, stack: InterferogramStack) -> None:

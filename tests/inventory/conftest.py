@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 from pyproj import Geod
-from shapely import Polygon, box
+from shapely import box
 
 from groundshift.detect.detection import Detection
 from groundshift.inventory import Target, make_targets
@@ -16,7 +16,6 @@ def detect():
 
     def make(lon=102.0, lat=30.8, size=600.0, polygon=None, **given):
         if polygon is None:
-            _, north, _ = WGS84.fwd(lon, lat, 0, size / 2)
             east, _, _ = WGS84.fwd(lon, lat, 90, size / 2)
             north = WGS84.fwd(lon, lat, 0, size / 2)[1]
             polygon = box(2 * lon - east, 2 * lat - north, east, north)
@@ -41,9 +40,9 @@ def detect():
 
 @pytest.fixture
 def target(detect):
-    """Make a target of one detection; `changes` go to the target."""
+    """Make a target of one detection, which takes `given`; `first` and `last` are years."""
 
-    def make(lon=102.0, lat=30.8, size=600.0, polygon: Polygon | None = None, first=2016, last=2021, **given) -> Target:
+    def make(lon=102.0, lat=30.8, size=600.0, *, polygon=None, first=2016, last=2021, **given) -> Target:
         found = detect(lon, lat, size, polygon, **given)
         return make_targets([[found]], first_seen=date(first, 1, 1), last_seen=date(last, 6, 27))[0]
 

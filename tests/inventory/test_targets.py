@@ -148,11 +148,15 @@ def test_every_target_has_its_own_id_and_area(detect):
 
 
 def test_refuses_groups_it_cannot_draw_or_score(detect):
-    with pytest.raises(ValueError, match="^a group must have a polygon with an area, instead got none from T135$"):
+    with pytest.raises(ValueError, match=r"^a group must have a polygon with an area, instead got none from T135$"):
         one(detect(polygon=Polygon([(0, 0), (1, 1), (2, 2)])))
-    with pytest.raises(ValueError, match="^a group must have a polygon with an area, instead got none from no detection$"):
+    with pytest.raises(
+        ValueError, match=r"^a group must have a polygon with an area, instead got none from no detection$"
+    ):
         one()
     with pytest.raises(ValueError, match=r"^score must lie in \[0.0, 1.0\], instead got 1.5$"):
         one(detect(score=1.5))
-    with pytest.raises(ValueError, match="^first_seen must not be after last_seen, instead got 2020-01-01 and 2019-01-01$"):
+    with pytest.raises(
+        ValueError, match=r"^first_seen must not be after last_seen, instead got 2020-01-01 and 2019-01-01$"
+    ):
         one(detect(), first_seen=date(2020, 1, 1), last_seen=date(2019, 1, 1))

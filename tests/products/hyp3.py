@@ -13,11 +13,11 @@ CRS = "EPSG:32648"
 def write(folder, scene):
     for layer in scene.layers:
         stem = f"S1_136231_IW2_{layer.name}_VV_INT40_{'12E3' if layer.copy == 0 else '99AB'}"
-        write_product(folder / stem, stem, scene, layer, "wrapped_phase", layer.wrapped)
+        write_product(folder / stem, stem, scene, layer, wrapped=True)
     return folder
 
 
-def write_product(folder, stem, scene, layer, kind, phase):
+def write_product(folder, stem, scene, layer, *, wrapped):
     """Write the rasters and the text of one pair, float32 with 0 for no data as HyP3 does."""
     folder.mkdir(exist_ok=True)
     shape = layer.grid.shape
@@ -26,7 +26,9 @@ def write_product(folder, stem, scene, layer, kind, phase):
     rows, columns = (min(a, b) for a, b in zip(shape, scene.heights.shape, strict=True))
     heights[:rows, :columns] = scene.heights[:rows, :columns]
     for name, array in {
-        kind: np.where(layer.valid, phase, 0),
+        "wrapped_phase" if wrapped else "unw_phase": np.where(
+            layer.valid, layer.wrapped if wrapped else layer.unwrapped, 0
+        ),
         "corr": np.where(layer.valid, layer.coherence, 0),
         "dem": heights,
         "lv_theta": np.full(shape, math.asin(up)),

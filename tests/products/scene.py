@@ -130,8 +130,8 @@ class Scene:
 def make_scene(crs: str = "EPSG:4326", shape: tuple[int, int] = (40, 30)) -> Scene:
     """Make four interferograms of three dates and one apart, with steep known ramps, near 101.97 E 30.84 N.
 
-    Each phase is `rate * years * (0.2 y - 0.13 x) + constant`, several turns over the scene and nowhere exactly 0; coherence is a multiple
-    of 1/255 within [0.2, 0.95]; the first three rows and the last two columns have no data.
+    Each phase is `days / 12 * (0.2 y - 0.13 x) + constant`, several turns over the scene, nowhere exactly 0; coherence
+    is a multiple of 1/255 within [0.2, 0.8]; the first three rows and the last two columns have no data.
     """
     if crs == "EPSG:4326":
         transform = Affine(0.001, 0, 101.95, 0, -0.001, 30.86)

@@ -10,7 +10,6 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from groundshift.errors import NoDataError
-from groundshift.gradients.differences import closes
 from groundshift.gradients.stack import GradientStack
 
 __all__ = ["integrate", "relative_velocity"]
@@ -41,7 +40,7 @@ def relative_velocity(stack: GradientStack, *, reach: float | None = None) -> ND
     NoDataError
         If no edge has data.
     """
-    if not closes(stack.directions):
+    if not stack.is_lattice:
         raise ValueError("stack must hold forward differences along both axes; take the step of 1")
     gradient, sigma = stack.velocity_gradient[:2], stack.velocity_gradient_sigma[:2]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -75,6 +75,11 @@ class GradientStack:
     """Summed temporal baseline of all pairs in the window, for the scale of paper 000 (radians)."""
 
     @property
+    def is_lattice(self) -> bool:
+        """Whether the first two directions are forward differences along both axes, as integration needs."""
+        return [d[1:] for d in self.directions[:2]] == [((0, 0), (1, 0)), ((0, 0), (0, 1))]
+
+    @property
     def mm_per_radian(self) -> float:
         """Millimetres towards the satellite per radian of phase: -1000 wavelength / (4 pi)."""
         return -1000.0 * self.wavelength / (4 * math.pi)

@@ -19,7 +19,7 @@ from groundshift.errors import DamagedFileError
 from groundshift.gradients.noise import NoiseShare
 from groundshift.gradients.stack import Direction, GradientStack, TimeWindow
 from groundshift.gradients.sums import StackPlan, finish
-from groundshift.types import Grid, MapGrid, Pair, RadarGrid
+from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid
 
 __all__ = ["SumsFile", "open_sums"]
 
@@ -38,22 +38,27 @@ class SumsFile:
         self._group = group
 
     @classmethod
-    def create(cls, path: Path, plan: StackPlan, fingerprint: str, block_rows: int) -> "SumsFile":
+    def create(
+        cls, path: Path, plan: StackPlan, fingerprint: str, block_rows: int, height: NDArray[np.float32] | None
+    ) -> "SumsFile":
         """Make an empty file; one that stands there is replaced.
 
-        `fingerprint` tells what the sums are made from; `block_rows` is the number of rows written at a time.
+        `fingerprint` tells what the sums are made from; `block_rows` is the number of rows written at a time; `height`
+        is the terrain in metres on the working pixels, NaN where unknown, if the product has it.
         """
         group = zarr.open_group(path, mode="w")
-        height, width = plan.grid.shape
+        rows, columns = plan.grid.shape
         group.create_array(
             "sums",
-            shape=(len(plan.windows), plan.planes, height, width),
-            chunks=(1, plan.planes, min(block_rows, height), width),
+            shape=(len(plan.windows), plan.planes, rows, columns),
+            chunks=(1, plan.planes, min(block_rows, rows), columns),
             dtype="float32",
         )
         if isinstance(plan.grid, RadarGrid) and plan.grid.longitude is not None and plan.grid.latitude is not None:
             group.create_array("longitude", data=plan.grid.longitude)
             group.create_array("latitude", data=plan.grid.latitude)
+        if height is not None:
+            group.create_array("height", data=height)
         group.attrs.put(
             {"version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan)}
         )
@@ -78,6 +83,10 @@ class SumsFile:
     def read(self, window: int = 0) -> NDArray[np.float32]:
         """Return the sums of one time window: (plane, y, x)."""
         return np.asarray(self._sums[window])
+
+    def read_height(self) -> NDArray[np.float32] | None:
+        """Return terrain heights in metres on the working pixels, or None if the product had none."""
+        return np.asarray(_array(self._group, "height"), np.float32) if "height" in self._group else None
 
     def stack(self, window: int = 0) -> GradientStack:
         """Return the finished stack of one time window."""
@@ -116,6 +125,7 @@ def _plan_to_json(plan: StackPlan) -> dict[str, Any]:
         "wavelength": plan.wavelength,
         "smoothing": plan.smoothing,
         "noise": list(plan.noise),
+        "look": None if plan.look is None else [plan.look.heading, plan.look.incidence, plan.look.right_looking],
         "grid": _grid_to_json(plan.grid),
         "pairs": [[p.reference.isoformat(), p.secondary.isoformat(), p.perpendicular_baseline] for p in plan.pairs],
         "windows": [[w.name, w.members.tolist(), w.weights.tolist()] for w in plan.windows],
@@ -136,6 +146,7 @@ def _plan_from_json(found: Any, group: zarr.Group) -> StackPlan:
         directions=tuple(Direction(name, (a[0], a[1]), (b[0], b[1])) for name, a, b in found["directions"]),
         smoothing=int(found["smoothing"]),
         noise=NoiseShare(*found["noise"]),
+        look=None if found["look"] is None else LookGeometry(*found["look"]),
     )
 
 

@@ -12,7 +12,7 @@ from groundshift.gradients.differences import closes
 from groundshift.gradients.noise import NoiseShare, network_factor
 from groundshift.gradients.stack import Direction, GradientStack, TimeWindow
 from groundshift.pairs import optimal_weights
-from groundshift.types import Grid, Pair
+from groundshift.types import Grid, LookGeometry, Pair
 
 __all__ = ["StackPlan", "add_pairs", "empty_sums", "finish", "plan_window"]
 
@@ -30,6 +30,7 @@ class StackPlan:
     directions: tuple[Direction, ...]
     smoothing: int
     noise: NoiseShare
+    look: LookGeometry | None = None
 
     @property
     def planes(self) -> int:

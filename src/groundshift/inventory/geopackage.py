@@ -1,6 +1,7 @@
 """The inventory as one GeoPackage: layers `targets`, `detections`, `runs` and `series` (docs/inventory.md)."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, date
@@ -120,10 +121,9 @@ def write_inventory(
     path = Path(path)
     if path.suffix.lower() != ".gpkg":
         raise ValueError(f"path must end in .gpkg, instead got {path}")
-    ids = [t.id for t in targets]
-    if len(set(ids)) != len(ids):
-        twice = sorted({i for i in ids if ids.count(i) > 1})[0]
-        raise ValueError(f"targets must have distinct ids, instead got {twice!r} twice")
+    name, times = Counter(t.id for t in targets).most_common(1)[0] if targets else ("", 0)
+    if times > 1:
+        raise ValueError(f"targets must have distinct ids, instead got {name!r} {times} times")
     found = [(t.id, d) for t in targets for d in t.detections]
     with atomic_path(path) as temporary:
         try:
@@ -163,7 +163,8 @@ def read_inventory(path: Path) -> list[Target]:
     -------
     list of Target
         A target drawn by hand needs its polygon and its two dates only: it is named after its place, and what is
-        not filled in is taken as unknown. Detections of targets that were deleted are left out.
+        not filled in is taken as unknown. Of a polygon that was cut the largest part keeps the id, and each part the
+        detections that lie on it. Detections of targets that were deleted are left out.
 
     Raises
     ------
@@ -180,14 +181,15 @@ def read_inventory(path: Path) -> list[Target]:
         _polygon(path, "target", name or f"row {row + 1}", shape)
         for row, (name, shape) in enumerate(zip(values["id"], geometries, strict=True))
     ]
-    nameless = [row for row, name in enumerate(values["id"]) if not name]
-    names = distinct_ids([polygons[row] for row in nameless], [n for n in values["id"] if n])
-    for row, name in zip(nameless, names, strict=True):
-        values["id"][row] = name
-    return [
-        _target(path, {name: column[row] for name, column in values.items()}, polygon, detections)
-        for row, polygon in enumerate(polygons)
-    ]
+    stored, values["id"] = values["id"], _settle_ids(values["id"], polygons)
+    times = Counter(stored)
+    targets = []
+    for row, polygon in enumerate(polygons):
+        own = detections.get(stored[row] or "", [])
+        if times[stored[row]] > 1:
+            own = [d for d in own if d.polygon.intersects(polygon)]
+        targets.append(_target(path, {name: column[row] for name, column in values.items()}, polygon, own))
+    return targets
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -332,9 +334,21 @@ _CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
 _REAL = {f.name for f in fields(Target) if f.type is float}
 
 
-def _target(
-    path: Path, row: dict[str, Any], polygon: Polygon | MultiPolygon, detections: dict[str, list[Detection]]
-) -> Target:
+def _settle_ids(stored: Sequence[str | None], polygons: Sequence[Polygon | MultiPolygon]) -> list[str]:
+    """Name what has no id, or one that a larger polygon has too, after its place."""
+    names: dict[int, str] = {}
+    used: set[str] = set()
+    for row in sorted(range(len(stored)), key=lambda row: -polygons[row].area):
+        name = stored[row]
+        if name and name not in used:
+            used.add(name)
+            names[row] = name
+    rest = [row for row in range(len(stored)) if row not in names]
+    names.update(zip(rest, distinct_ids([polygons[row] for row in rest], used), strict=True))
+    return [names[row] for row in range(len(stored))]
+
+
+def _target(path: Path, row: dict[str, Any], polygon: Polygon | MultiPolygon, own: Sequence[Detection]) -> Target:
     """Make a target of a row, with what people may have typed into it."""
     for name, (choices, default) in _CHOICES.items():
         value = (row[name] or default).strip().lower()
@@ -353,7 +367,7 @@ def _target(
     row["n_pairs"] = row["n_pairs"] or 0
     row["note"] = row["note"] or ""
     del row["tracks"], row["evidence"]  # they follow from the detections
-    return Target(geometry=polygon, detections=tuple(detections.get(row["id"], ())), **row)
+    return Target(geometry=polygon, detections=tuple(own), **row)
 
 
 def _polygon(path: Path, what: str, name: str, shape: Geometry | None) -> Polygon | MultiPolygon:

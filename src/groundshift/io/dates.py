@@ -105,11 +105,11 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 
 # A run of digits is a date, or exactly two dates without anything between; never a part of a longer number.
 _LONG = re.compile(
-    r"(?<!\d)(?:(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?=(?:\d{8})?(?!\d))"
-    r"|(?P<y2>\d{4})-(?P<m2>\d\d)-(?P<d2>\d\d)(?!\d))"
-    r"|(?<=\d{8})(?<!\d{9})(?P<y3>\d{4})(?P<m3>\d\d)(?P<d3>\d\d)(?!\d)"
+    r"(?<!\d)(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?=(?:\d{8})?(?!\d))"
+    r"|(?<=\d{8})(?<!\d{9})(?P<y2>\d{4})(?P<m2>\d\d)(?P<d2>\d\d)(?!\d)"
+    r"|(?:(?<!\d)|(?<=\d{4}-\d\d-\d\d))(?P<y3>\d{4})-(?P<m3>\d\d)-(?P<d3>\d\d)(?:(?!\d)|(?=\d{4}-\d\d-\d\d))"
 )
-_NAMED = re.compile(r"(?<!\d)(?P<d>\d\d?)(?P<m>[A-Za-z]{3})(?P<y>\d{4})")
+_NAMED = re.compile(r"(?:(?<!\d)|(?<=[A-Za-z]{3}\d{4}))(?P<d>\d\d?)(?P<m>[A-Za-z]{3})(?P<y>\d{4})")
 _SHORT = re.compile(
     r"(?<!\d)(?P<y>\d\d)(?P<m>\d\d)(?P<d>\d\d)(?=(?:\d{6})?(?!\d))"
     r"|(?<=\d{6})(?<!\d{7})(?P<y3>\d\d)(?P<m3>\d\d)(?P<d3>\d\d)(?!\d)"

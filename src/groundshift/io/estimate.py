@@ -75,9 +75,10 @@ def phase_consistency(
 
     The second step takes out the bias of few samples: the expectation of m^2 over independent samples with mean
     resultant length r is r^2 + (1 - r^2) / n, as the n diagonal terms of the double sum are 1 and the others r^2. The
-    fit of the fringe rate raises the noise term to c/n with c = 1.5. Below about 0.5 the rate is often missed, and
-    the result is low (0.4 for 0.5). Each pixel depends only on pixels up to `reach(window)` away, in a fixed order of
-    summation, so that a window read with that margin equals the crop of the whole image exactly.
+    fit of the fringe rate raises the noise term to c/n with c = 1.5. Below about 0.6 the rate is often missed, and
+    the result is low (0.54 for 0.6, 0.38 for 0.5, 0.12 for 0.3). Each pixel depends only on pixels up to
+    `reach(window)` away, in a fixed order of summation, so that a window read with that margin equals the crop of the
+    whole image exactly.
 
     Examples
     --------
@@ -94,8 +95,8 @@ def phase_consistency(
     phasors = np.where(usable, np.exp(1j * np.where(usable, wrapped, 0)), 0).astype(np.complex64)
     along = np.zeros_like(phasors)
     down = np.zeros_like(phasors)
-    along[:, :-1] = phasors[:, 1:] * phasors[:, :-1].conj()
-    down[:-1] = phasors[1:] * phasors[:-1].conj()
+    _multiply_conjugate(phasors[:, 1:], phasors[:, :-1], along[:, :-1])
+    _multiply_conjugate(phasors[1:], phasors[:-1], down[:-1])
     out = np.zeros(wrapped.shape, np.float32)
     _consistency(phasors, _rates(along, 0, 1, window), _rates(down, 1, 0, window), window // 2, out)
     return out
@@ -132,6 +133,16 @@ def consistent_igram(
     return igram[y : y + window.height, x : x + window.width]
 
 
+def _multiply_conjugate(one: NDArray[np.complex64], two: NDArray[np.complex64], out: NDArray[np.complex64]) -> None:
+    """Fill `out` with one * conj(two), in single steps of real numbers.
+
+    NumPy's own complex product rounds differently in the body and at the end of a line, so that the result of a pixel
+    would depend on the window it is read in.
+    """
+    out.real = one.real * two.real + one.imag * two.imag
+    out.imag = one.imag * two.real - one.real * two.imag
+
+
 def _rates(products: NDArray[np.complex64], dy: int, dx: int, window: int) -> NDArray[np.complex64]:
     """Average neighbour products over twice the reach of the window, as unit phasors; 1 where there are none."""
     half = reach(window)
@@ -139,9 +150,10 @@ def _rates(products: NDArray[np.complex64], dy: int, dx: int, window: int) -> ND
     total = _box(_box(products, 0, half, half - dy), 1, half, half - dx)
     length = np.sqrt(total.real**2 + total.imag**2)
     found = length > 0
-    ones = np.ones_like(total)
-    np.divide(total, length, out=ones, where=found)
-    return ones
+    unit = np.ones_like(total)
+    unit.real[found] = total.real[found] / length[found]
+    unit.imag[found] = total.imag[found] / length[found]
+    return unit
 
 
 def _box(array: NDArray[np.complex64], axis: int, before: int, after: int) -> NDArray[np.complex64]:

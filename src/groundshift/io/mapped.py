@@ -166,8 +166,8 @@ def settle_maps(
         for one in kept:
             if one.phase.path not in paths:
                 line = (
-                    f"{one.phase.path}: {_size(one.phase.grid)} pixels do not cover what the {_size(grid)} of the other "
-                    "pairs do; fetch it again or remove it"
+                    f"{one.phase.path}: {_size(one.phase.grid)} pixels do not cover what the {_size(grid)} of the "
+                    "other pairs do; fetch it again or remove it"
                 )
                 every.append(Problem(one.phase.path, line))
         kept = same

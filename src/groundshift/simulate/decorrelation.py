@@ -80,7 +80,7 @@ def strain_loss(phase: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Notes
     -----
-    `sinc(g / 2 pi)`, for a change of g radians per pixel, is taken as `exp(-g^2 / 24)`: within 0.01 up to pi.
+    `sinc(g / 2 pi)`, for a change of g radians per pixel, is taken as `exp(-g^2 / 24)`: within 0.03 up to pi.
     """
     dy, dx = np.gradient(phase)
     loss: NDArray[np.float32] = np.exp((dy * dy + dx * dx) * np.float32(-1 / 24))

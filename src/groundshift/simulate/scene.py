@@ -16,7 +16,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
-from scipy.ndimage import distance_transform_edt, gaussian_filter, label
+from scipy.ndimage import distance_transform_edt, find_objects, gaussian_filter, label
 
 from groundshift.constants import DAYS_PER_YEAR
 from groundshift.errors import NoDataError
@@ -41,6 +41,7 @@ _CACHE_BYTES = 256 * 2**20
 _SNOW_COHERENCE = 0.1
 _RIVER_COHERENCE = 0.02
 _GLACIER_SPEED_MM_YR = (200.0, 1200.0)
+_SMALLEST_GLACIER_M2 = 1e5
 
 # Random streams, one for each part of the scene, so that a change to one leaves the others as they were.
 _DATES, _TERRAIN, _COVER, _SLIDES, _SNOW, _GLACIER, _DEM_ERROR, _AIR, _STRATIFIED, _NOISE = range(10)
@@ -327,17 +328,16 @@ def _make_glaciers(
     east, north = height_gradient(gaussian_filter(terrain.heights, 200 / pixel_m), pixel_m)
     slope = np.degrees(np.arctan(np.hypot(east, north)))
     ice = (terrain.heights > np.quantile(terrain.heights, 0.96)) & (slope < 25)
-    bodies, count = label(ice)
+    bodies, _ = label(ice)
     velocity = np.zeros(terrain.heights.shape, np.float32)
-    for number in range(1, count + 1):
-        body = bodies == number
-        area = body.sum() * pixel_m**2
+    for number, place in enumerate(find_objects(bodies), start=1):
+        body = np.pad(bodies[place] == number, 1)
         speed = rng.uniform(*_GLACIER_SPEED_MM_YR)
-        if area < 1e5:
+        if body.sum() * pixel_m**2 < _SMALLEST_GLACIER_M2:
             continue
-        row, column = (round(float(c.mean())) for c in np.nonzero(body))
+        row, column = (round((s.start + s.stop - 1) / 2) for s in place)
         azimuth = math.degrees(math.atan2(-east[row, column], -north[row, column]))
         toward = float(np.dot(slope_vector(azimuth, slope[row, column]), look.to_satellite))
-        depth = distance_transform_edt(body)
-        velocity[body] = (speed * toward * depth / depth.max())[body]
+        depth = distance_transform_edt(body)[1:-1, 1:-1]
+        velocity[place] += speed * toward * depth / depth.max()
     return velocity

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from shapely import Polygon
 
 from groundshift.errors import NoDataError
@@ -171,8 +171,7 @@ def draw_slides(
     free = ~unfit
     fit = free & (slope > _SITE_SLOPE[0]) & (slope < _SITE_SLOPE[1])
     centres = np.argwhere(fit)
-    grow = np.hypot(*np.mgrid[-1:1:13j, -1:1:13j]) <= 1
-    buffer_steps = max(1, round(_BUFFER_M / pixel_m / 6))
+    buffer = math.ceil(_BUFFER_M / pixel_m)
     slides: list[Slide] = []
     for number in range(1, count + 1):
         for attempt in range(_TRIES if len(centres) else 0):
@@ -205,8 +204,8 @@ def draw_slides(
                     net, rows, columns, pattern,
                 )
             )  # fmt: skip
-            taken = slides[-1].mask(grid.shape)
-            free &= ~binary_dilation(taken, grow, iterations=buffer_steps)
+            near = tuple(slice(max(s.start - buffer, 0), s.stop + buffer) for s in (rows, columns))
+            free[near] &= distance_transform_edt(~slides[-1].mask(grid.shape)[near]) > buffer
             centres = np.argwhere(fit & free)
             break
         else:

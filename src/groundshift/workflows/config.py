@@ -13,13 +13,23 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from groundshift.errors import DamagedFileError, MissingFileError
 from groundshift.io.atomic import write_text
 
-__all__ = ["DetectConfig", "MaskConfig", "ScreenConfig", "StackConfig", "SurveyConfig", "load_config", "save_config"]
+__all__ = [
+    "DetectConfig",
+    "MaskConfig",
+    "ScreenConfig",
+    "StackConfig",
+    "SurveyConfig",
+    "explain",
+    "load_config",
+    "merged",
+    "save_config",
+]
 
 
 class Config(BaseModel):
     """Frozen, and strict about unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class StackConfig(Config):
@@ -87,6 +97,12 @@ class MaskConfig(Config):
     """Terrain heights (GeoTIFF); by default those of the product."""
     snow: tuple[Path, ...] = ()
     """Sentinel-2 scenes (SAFE folders or GeoTIFFs) from which snow is masked."""
+    snow_bands: tuple[int, int, int] | None = None
+    """Which bands of a many-band GeoTIFF are B3, B8A and B11, counted from 1."""
+    snow_offset: float | None = None
+    """Offset of the digital numbers, -1000 since processing baseline 04.00, for files that do not tell."""
+    snow_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Share of a pixel's views that must show snow; with up to five views one is enough."""
     least_coherence: Annotated[float, Field(ge=0, le=1)] = 0.08
     """Nodes of lower mean coherence after averaging are left out."""
     most_residues: Annotated[float, Field(ge=0, le=1)] = 0.35
@@ -157,6 +173,22 @@ def load_config(path: Path) -> dict[str, Any]:
 def save_config(config: Config, path: Path) -> None:
     """Write the effective settings as YAML."""
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Lay what was given over what a file says.
+
+    Of models only the fields that were set count; None was not given.
+    """
+    out = dict(base)
+    for name, value in given.items():
+        if value is None:
+            continue
+        if isinstance(value, BaseModel):
+            out[name] = merged(dict(out.get(name) or {}), value.model_dump(exclude_unset=True))
+        else:
+            out[name] = value
+    return out
 
 
 def explain(error: ValidationError) -> str:

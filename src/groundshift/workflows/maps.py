@@ -11,12 +11,12 @@ from groundshift.errors import NoDataError
 from groundshift.geometry import geocode, map_grid_for
 from groundshift.gradients.stack import GradientStack
 from groundshift.io.rasters import write_geotiff
-from groundshift.report import Bounds, Layer, hill_shade, make_layer
+from groundshift.report import Bounds, Layer, hill_shade, make_layer, radar_figure, save_figure
 from groundshift.types import Grid, MapGrid
 
-__all__ = ["is_located", "lonlat_grid", "track_layers", "write_maps"]
+__all__ = ["REPORT_SIDE", "is_located", "lonlat_grid", "track_layers", "write_maps", "write_pictures"]
 
-_REPORT_SIDE = 900
+REPORT_SIDE = 900
 """Longest side of a report layer in pixels."""
 
 
@@ -88,11 +88,28 @@ def write_maps(
     return written
 
 
+def write_pictures(folder: Path, stack: GradientStack, velocity: NDArray[np.float32] | None) -> list[Path]:
+    """Write the maps of a stack that knows no place on Earth as PNG pictures in radar geometry."""
+    place = folder if stack.window == "all" else folder / stack.window
+    layers = {
+        f"gradient_{d.name}": make_layer("gradient_radians", f"gradient, {d.name}", stack.radians[k])
+        for k, d in enumerate(stack.directions)
+    }
+    layers["mean_coherence"] = make_layer("coherence", "mean coherence", stack.mean_coherence)
+    if velocity is not None:
+        layers["velocity"] = make_layer("velocity", "relative velocity", velocity)
+    written = []
+    for name, layer in layers.items():
+        save_figure(radar_figure(layer, stack.grid.spacing, title=layer.name), place / f"{name}.png")
+        written.append(place / f"{name}.png")
+    return written
+
+
 def track_layers(
     stack: GradientStack, velocity: NDArray[np.float32], height: NDArray[np.float32] | None
 ) -> tuple[Bounds, list[Layer]]:
     """Put the maps of one stack on a north-up grid for the report."""
-    target = lonlat_grid(stack.node_grid, _REPORT_SIDE)
+    target = lonlat_grid(stack.node_grid, REPORT_SIDE)
     transform = target.transform
     bounds = Bounds(
         transform.c,

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from groundshift.types import Grid, Looks, Pair, Window
 from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
 
-__all__ = ["StackOutput", "choose_looks", "choose_smoothing", "stack_track"]
+__all__ = ["StackOutput", "choose_looks", "choose_smoothing", "preview", "stack_track"]
 
 _SAMPLE = 72
 """Side of the squares of nodes from which the noise is measured."""
@@ -86,10 +87,7 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
         If a pair is damaged and `config.strict` is set.
     """
     problems: list[Problem] = []
-    pairs = list(select_pairs(
-        stack.pairs, max_days=config.max_days, mode=config.pair_mode, nearest=config.nearest,
-        max_bperp=config.max_bperp, start=config.start, end=config.end,
-    ))  # fmt: skip
+    pairs = _selected(stack, config)
     while True:
         try:
             output = _stack_pairs(stack.select(pairs), config, folder, reporter)
@@ -104,6 +102,32 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
             pairs.remove(failed.pair)
             if not pairs:
                 raise NoDataError(f"{stack.root}: no readable pair is left; last: {failed}") from failed
+
+
+def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
+    """Say what stacking would do, without reading a pixel."""
+    pairs = _selected(stack, config)
+    looks = choose_looks(stack.grid, config.working_pixel)
+    grid = stack.grid.multilooked(looks)
+    windows = named_windows(
+        pairs,
+        wet_months=config.wet_months or None,
+        sliding_years=config.sliding_years,
+        given=config.windows,
+        least=config.least_pairs,
+    )
+    return {
+        "track": stack.track,
+        "product": stack.product,
+        "pairs": f"{len(pairs)} of {len(stack.pairs)}",
+        "looks": list(looks),
+        "working_pixels": list(grid.shape),
+        "working_pixel_m": [round(s, 1) for s in grid.spacing],
+        "smoothing": choose_smoothing(stack.grid, looks, config.smoothing, config.smoothing_limit),
+        "time_windows": {name: len(members) for name, members in windows.items()},
+        "to_read_gb": round(8e-9 * len(pairs) * stack.grid.shape[0] * stack.grid.shape[1], 3),
+        "skipped": [p.message for p in stack.problems if p.skipped],
+    }
 
 
 class _PairFailedError(GroundshiftError):
@@ -141,7 +165,7 @@ def _stack_pairs(
                 plan = _plan(stack, config, looks, smoothing, directions, pool, reporter)
                 block = _block_rows(plan, looks, stack.grid.shape, config.memory_mb)
                 folder.mkdir(parents=True, exist_ok=True)
-                file = SumsFile.create(growing, plan, mark, block)
+                file = SumsFile.create(growing, plan, mark, block, _read_height(stack, looks))
             output = StackOutput(file, looks)
             _fill(stack, file, looks, config.memory_mb, output, pool, reporter)
         if final.exists():
@@ -187,7 +211,35 @@ def _plan(
         "plan", track=stack.track, pairs=len(stack.pairs), looks=looks, smoothing=smoothing,
         noise=noise, windows={w.name: len(w.members) for w in windows},
     )  # fmt: skip
-    return StackPlan(stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise)
+    return StackPlan(stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look)
+
+
+def _selected(stack: InterferogramStack, config: StackConfig) -> list[Pair]:
+    """Select the pairs with short baselines."""
+    return list(
+        select_pairs(
+            stack.pairs,
+            max_days=config.max_days,
+            mode=config.pair_mode,
+            nearest=config.nearest,
+            max_bperp=config.max_bperp,
+            start=config.start,
+            end=config.end,
+        )
+    )
+
+
+def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32] | None:
+    """Read terrain heights averaged over looks, leaving unknown ones out; None if the product has none."""
+    if stack.read_height is None:
+        return None
+    rows, columns = stack.grid.multilooked(looks).shape
+    height = stack.read_height(Window(0, 0, rows * looks.y, columns * looks.x))
+    cells = height.reshape(rows, looks.y, columns, looks.x)
+    known = np.isfinite(cells)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, cells, 0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
 def _dem_variance(stack: InterferogramStack, smoothing: int) -> float:

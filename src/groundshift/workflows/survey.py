@@ -1,6 +1,5 @@
 """The main job: interferograms of one or several tracks in, an inventory of moving ground out."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -30,17 +29,18 @@ from groundshift.inventory import (
     write_sample,
 )
 from groundshift.inventory.density import density, write_density
-from groundshift.io import InterferogramStack, open_stack
+from groundshift.gradients.store import SumsFile
+from groundshift.io import InterferogramStack, Problem, open_stack
 from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
 from groundshift.types import Grid, LookGeometry, Pair
 from groundshift.workflows.config import SurveyConfig, save_config
-from groundshift.workflows.maps import is_located, lonlat_grid, track_layers, write_maps
+from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import detect_on, look_at_ground, valid_nodes, velocity_of
 
-__all__ = ["SurveyOutput", "TrackResult", "open_tracks", "run_survey", "survey_track"]
+__all__ = ["SurveyOutput", "TrackResult", "conclude", "detect_track", "open_tracks", "run_survey", "survey_track"]
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class SurveyOutput:
     seconds: float
 
 
-def open_tracks(config: SurveyConfig) -> list[InterferogramStack]:
+def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[InterferogramStack]:
     """Open all inputs and give each a name of its own.
 
     Raises
     ------
     GroundshiftError
-        If an input cannot be opened.
+        If an input cannot be opened, or `located` is asked for and it does not know where it lies on Earth.
     """
     stacks: list[InterferogramStack] = []
     for path in config.inputs:
@@ -94,7 +94,7 @@ def open_tracks(config: SurveyConfig) -> list[InterferogramStack]:
         name, number = stack.track, 2
         while name in taken:
             name, number = f"{stack.track}-{number}", number + 1
-        if not is_located(stack.grid):
+        if located and not is_located(stack.grid):
             raise NoDataError(
                 f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or geometry "
                 "files, or use `groundshift stack`"
@@ -114,13 +114,9 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
     GroundshiftError
         If nothing can be surveyed, or an output cannot be written.
     """
-    began, started = time.monotonic(), datetime.now(UTC)
-    folder = config.output
+    started = datetime.now(UTC)
     stacks = open_tracks(config)
-    inventory = folder / "inventory.gpkg"
-    before = read_inventory(inventory) if inventory.exists() else []
-    runs = read_runs(inventory) if inventory.exists() else []
-    save_config(config, folder / "run.yaml")
+    save_config(config, config.output / "run.yaml")
 
     results, failures = [], []
     for stack in stacks:
@@ -134,6 +130,22 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
     if not results:
         raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
 
+    return conclude(results, config, reporter, command, started, failures)
+
+
+def conclude(
+    results: Sequence[TrackResult],
+    config: SurveyConfig,
+    reporter: Reporter,
+    command: str,
+    started: datetime,
+    failures: Sequence[str] = (),
+) -> SurveyOutput:
+    """Merge the detections of all tracks into targets and write everything that is made of them."""
+    folder = config.output
+    inventory = folder / "inventory.gpkg"
+    before = read_inventory(inventory) if inventory.exists() else []
+    runs = read_runs(inventory) if inventory.exists() else []
     first = min(p.reference for r in results for p in r.pairs)
     last = max(p.secondary for r in results for p in r.pairs)
     found = _targets(results, config, first, last)
@@ -164,7 +176,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         pairs_used=run.n_pairs,
         pairs_skipped=sum(r.skipped for r in results),
         area_km2=_area_km2(covered),
-        seconds=time.monotonic() - began,
+        seconds=(datetime.now(UTC) - started).total_seconds(),
     )
     write_provenance(
         folder / "provenance.json",
@@ -180,54 +192,73 @@ def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Rep
     """Stack one track, look for moving bodies in every time window, and write its maps."""
     folder = config.output / "stacks" / source.track
     stacked = stack_track(source, config.stack, folder, reporter)
-    plan = stacked.sums.plan
+    used = set(stacked.sums.plan.pairs)
+    return detect_track(
+        stacked.sums,
+        config,
+        folder,
+        reporter,
+        problems=[*source.problems, *stacked.problems],
+        unused=[p for p in source.pairs if p not in used],
+        files=[f for p in stacked.sums.plan.pairs for f in source.files.get(p, ())],
+    )
+
+
+def detect_track(
+    sums: SumsFile,
+    config: SurveyConfig,
+    folder: Path,
+    reporter: Reporter,
+    *,
+    problems: Sequence[Problem] = (),
+    unused: Sequence[Pair] = (),
+    files: Sequence[Path] = (),
+) -> TrackResult:
+    """Look for moving bodies in every time window of finished sums, and write the maps to `folder`.
+
+    `problems`, `unused` pairs and input `files` come from stacking, for the report and the provenance.
+    """
+    plan = sums.plan
+    ground = look_at_ground(sums, config.mask, reporter)
     detections: list[Detection] = []
-    ground = None
-    with reporter.bar(f"{source.track}: detecting", len(plan.windows)) as advance:
-        for index, stack in enumerate(stacked.sums.stacks()):
-            if ground is None:
-                ground = look_at_ground(source, stack, stacked.looks, config.mask, reporter)
+    with reporter.bar(f"{plan.track}: detecting", len(plan.windows)) as advance:
+        for index, stack in enumerate(sums.stacks()):
             velocity = velocity_of(stack, config.detect)
             mask = valid_nodes(stack, ground, config.mask)
-            detections += detect_on(
-                stack, velocity, ground, mask.valid, config.detect, config.screen, reporter
-            )
+            detections += detect_on(stack, velocity, ground, mask.valid, config.detect, config.screen, reporter)
             write_maps(folder, stack, velocity, mask.valid)
             if index == 0:
                 bounds, layers = track_layers(stack, velocity, ground.height)
-                shown = np.where(mask.valid, stack.significance, np.nan)
-                histogram = significance_histogram(shown)
+                histogram = significance_histogram(np.where(mask.valid, stack.significance, np.nan))
                 shares = [MaskShare(row.name, row.removed) for row in mask.table]
             advance()
-    problems = [*source.problems, *stacked.problems]
-    used = set(plan.pairs)
     for problem in problems:
-        reporter.log("problem", track=source.track, path=problem.path, text=problem.message, skipped=problem.skipped)
-    map_grid = lonlat_grid(plan.grid, 900)
+        reporter.log("problem", track=plan.track, path=problem.path, text=problem.message, skipped=problem.skipped)
+    map_grid = lonlat_grid(plan.grid, REPORT_SIDE)
     return TrackResult(
-        name=source.track,
+        name=plan.track,
         detections=tuple(detections),
         content=TrackContent(
-            name=source.track,
+            name=plan.track,
             bounds=bounds,
             layers=layers,
             pairs_used=plan.pairs,
-            pairs_skipped=[p for p in source.pairs if p not in used],
+            pairs_skipped=unused,
             skipped_files=[p.message for p in problems if p.skipped],
             warnings=[p.message for p in problems if not p.skipped],
             masks=shares,
             significance=histogram,
-            look=source.look,
+            look=plan.look,
         ),
         overlays=tuple(
-            Overlay(f"{source.track}: {layer.name}", layer.values, map_grid, layer.vmax)
+            Overlay(f"{plan.track}: {layer.name}", layer.values, map_grid, layer.vmax)
             for layer in layers
             if layer.evidence
         ),
         pairs=plan.pairs,
-        files=tuple(f for p in plan.pairs for f in source.files.get(p, ())),
+        files=tuple(files),
         footprint=_footprint(plan.grid),
-        look=source.look,
+        look=plan.look,
         skipped=sum(p.skipped for p in problems),
     )
 

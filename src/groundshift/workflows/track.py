@@ -9,10 +9,9 @@ from groundshift.detect import Detection, Rules, Screen, find_bodies, to_detecti
 from groundshift.errors import GroundshiftError
 from groundshift.geometry import SlopeAspect, downslope_sensitivity, layover_shadow, sample_raster, slope_aspect
 from groundshift.gradients.integrate import relative_velocity
-from groundshift.gradients.stack import GradientStack
-from groundshift.io.stack import InterferogramStack
+from groundshift.gradients.stack import GradientStack, node_offset
+from groundshift.gradients.store import SumsFile
 from groundshift.masks import CombinedMask, combine, no_layover, no_shadow, snow_on_grid
-from groundshift.types import Looks, Window
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig
 from groundshift.workflows.progress import Reporter
 
@@ -34,45 +33,36 @@ class Ground:
     """Named masks, True where usable."""
 
 
-def look_at_ground(
-    source: InterferogramStack, stack: GradientStack, looks: Looks, config: MaskConfig, reporter: Reporter
-) -> Ground:
+def look_at_ground(sums: SumsFile, config: MaskConfig, reporter: Reporter) -> Ground:
     """Read heights and make the masks that do not depend on the time window.
 
-    Parameters
-    ----------
-    source : InterferogramStack
-    stack : GradientStack
-        Any stack of this track; it gives the nodes.
-    looks : Looks
-        Taken from the pixels of `source` to those of `stack`.
-    config : MaskConfig
-    reporter : Reporter
+    Heights come from the DEM that `config` names, else from the product. Those of the product are taken as lying on the
+    nodes although an even window moves the nodes by half a pixel.
     """
-    grid, shape = stack.node_grid, stack.n_pairs.shape
-    height: NDArray[np.float32] | None = None
-    if config.dem is not None:
-        height = sample_raster(config.dem, grid)
-    elif source.read_height is not None:
-        height = _averaged(source.read_height(Window(0, 0, shape[0] * looks.y, shape[1] * looks.x)), looks)
+    plan = sums.plan
+    offset = node_offset(plan.smoothing)
+    grid = plan.grid.shifted(offset, offset)
+    height = sums.read_height() if config.dem is None else sample_raster(config.dem, grid)
     if height is not None and not np.isfinite(height).any():
-        reporter.warn(f"{source.track}: no terrain height inside the scene; slopes, layover and kinds stay unknown")
+        reporter.warn(f"{plan.track}: no terrain height inside the scene; slopes, layover and kinds stay unknown")
         height = None
     terrain = sensitivity = None
     masks: dict[str, NDArray[np.bool_]] = {}
     if height is None:
-        reporter.say(f"{source.track}: no heights; give a DEM with --dem to tell landslides from subsidence")
+        reporter.say(f"{plan.track}: no heights; give a DEM with --dem to tell landslides from subsidence")
     else:
-        terrain = slope_aspect(height, grid, smoothing=_SLOPE_SMOOTHING, look=source.look)
-        if source.look is not None:
-            sensitivity = downslope_sensitivity(terrain.slope, terrain.aspect, source.look)
+        terrain = slope_aspect(height, grid, smoothing=_SLOPE_SMOOTHING, look=plan.look)
+        if plan.look is not None:
+            sensitivity = downslope_sensitivity(terrain.slope, terrain.aspect, plan.look)
             if config.layover:
-                code = layover_shadow(height, grid, source.look)
+                code = layover_shadow(height, grid, plan.look)
                 masks["layover"], masks["shadow"] = no_layover(code), no_shadow(code)
     if config.snow:
-        snow = snow_on_grid(config.snow, grid)
+        snow = snow_on_grid(
+            config.snow, grid, share=config.snow_share, bands=config.snow_bands, offset=config.snow_offset
+        )
         masks["snow"] = ~snow.snow
-        reporter.say(f"{source.track}: snow covers {snow.fraction:.1%} of what {len(config.snow)} inputs show")
+        reporter.say(f"{plan.track}: snow covers {snow.fraction:.1%} of what {len(config.snow)} inputs show")
     return Ground(height, terrain, sensitivity, masks)
 
 
@@ -126,12 +116,3 @@ def detect_on(
     reporter.log("detected", track=stack.track, window=stack.window, kept=len(found), screened_out=dropped)
     return found
 
-
-def _averaged(height: NDArray[np.float32], looks: Looks) -> NDArray[np.float32]:
-    """Average heights over looks, leaving NaN out."""
-    rows, columns = height.shape[0] // looks.y, height.shape[1] // looks.x
-    cells = height[: rows * looks.y, : columns * looks.x].reshape(rows, looks.y, columns, looks.x)
-    known = np.isfinite(cells)
-    count = known.sum(axis=(1, 3))
-    total = np.where(known, cells, 0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)

@@ -1,5 +1,10 @@
-"""Drive a headless Chromium over its debugging pipe: load a page, run script in it, and hear what it asks and logs."""
+"""Contents of reports, and a headless Chromium to look at them with.
 
+The browser is driven over its debugging pipe: load a page, run script in it, and hear what it asks for and logs.
+"""
+
+import base64
+import fcntl
 import json
 import os
 import select
@@ -7,7 +12,18 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
 from typing import Any, Self
+
+import numpy as np
+import pytest
+from shapely import Polygon
+
+from groundshift.detect.detection import Detection
+from groundshift.inventory.model import Target
+from groundshift.report import Bounds, MaskShare, ReportContent, TrackContent, make_layer, significance_histogram
+from groundshift.types import LookGeometry, Pair
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -22,7 +38,7 @@ class Browser:
 
         def hand_over() -> None:
             # Chromium reads commands from descriptor 3 and answers on 4. Both ends are first moved out of the way.
-            read, write = os.dup(theirs_in), os.dup(theirs_out)
+            read, write = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out))
             os.dup2(read, 3)
             os.dup2(write, 4)
 
@@ -43,7 +59,9 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         targets = self._send("Target.getTargets", session="")["targetInfos"]
         page = next(t["targetId"] for t in targets if t["type"] == "page")
-        self._session = self._send("Target.attachToTarget", {"targetId": page, "flatten": True}, session="")["sessionId"]
+        self._session = self._send("Target.attachToTarget", {"targetId": page, "flatten": True}, session="")[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._send(f"{domain}.enable")
 
@@ -111,8 +129,6 @@ class Browser:
 
     def screenshot(self) -> bytes:
         """Return the whole page as PNG."""
-        import base64
-
         return base64.b64decode(self._send("Page.captureScreenshot", {"captureBeyondViewport": True})["data"])
 
     @property
@@ -134,3 +150,72 @@ class Browser:
             elif event["method"] == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
                 found.append(params["entry"]["text"])
         return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; install chromium to look at the page")
+    with Browser() as opened:
+        yield opened
+
+
+BOUNDS = Bounds(100.0, 30.0, 100.4, 30.3)
+
+
+def _target(number: int = 0, *, lon: float = 100.2, lat: float = 30.15, size: float = 0.004, **fields: Any) -> Target:
+    angle = np.linspace(0, 2 * np.pi, 25)[:-1]
+    outline = Polygon(np.column_stack([lon + size * np.cos(angle), lat + 0.7 * size * np.sin(angle)]))
+    track = fields.pop("track", "T1")
+    speed = fields.pop("velocity_los_mm_yr", -30.0)
+    seen = Detection(outline, 0.9, "polarity", track, "all", ("north", "east"), speed, 2.0, 9.0, 0.6, 40)
+    usual = {
+        "id": f"GS-{number:05d}", "geometry": outline, "kind": "landslide", "score": 0.9, "detections": (seen,),
+        "first_seen": date(2018, 1, 1), "last_seen": date(2019, 1, 1), "area_m2": 4e5, "velocity_los_mm_yr": speed,
+        "velocity_sigma_mm_yr": 2.0, "mean_coherence": 0.6, "n_pairs": 40,
+    }  # fmt: skip
+    return Target(**{**usual, **fields})
+
+
+def _pairs(number: int = 12, every: int = 12) -> list[Pair]:
+    days = [date(2018, 1, 1) + timedelta(every * i) for i in range(number + 1)]
+    return [Pair(a, b) for a, b in zip(days[:-1], days[1:], strict=True)]
+
+
+def _track(
+    name: str = "T1", *, bounds: Bounds = BOUNDS, shape: tuple[int, int] = (90, 120), **fields: Any
+) -> TrackContent:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(4, *shape)).astype(np.float32)
+    usual = {
+        "layers": [
+            make_layer("velocity_gradient", "velocity gradient, north", noise[0]),
+            make_layer("velocity_gradient", "velocity gradient, east", noise[1]),
+            make_layer("velocity", "velocity", 10 * noise[2]),
+            make_layer("hill_shade", "hill shade", np.clip(0.7 + 0.1 * noise[3], 0, 1)),
+        ],
+        "pairs_used": _pairs(), "masks": [MaskShare("snow", 0.1857)], "look": LookGeometry(-12.0, 38.0),
+        "significance": significance_histogram(noise),
+    }  # fmt: skip
+    return TrackContent(name, bounds, **{**usual, **fields})
+
+
+@pytest.fixture
+def make_target() -> Callable[..., Target]:
+    return _target
+
+
+@pytest.fixture
+def make_track() -> Callable[..., TrackContent]:
+    return _track
+
+
+@pytest.fixture
+def make_pairs() -> Callable[..., list[Pair]]:
+    return _pairs
+
+
+@pytest.fixture
+def content() -> ReportContent:
+    targets = [_target(1), _target(2, lon=100.3, kind="subsidence", velocity_los_mm_yr=12.0, score=0.4)]
+    return ReportContent("A survey", {"Area": "1,200 km2", "Tracks": 1}, [_track()], targets, settings={"a": {"b": 3}})
