@@ -303,7 +303,7 @@ def _conclude(output: SurveyOutput, reporter: Reporter, as_json: bool) -> None:
         return
     skipped = f", {output.pairs_skipped} files left out" if output.pairs_skipped else ""
     reporter.say(
-        f"{len(output.targets)} targets on {output.area_km2:,.1f} km2 from {output.pairs_used} pairs{skipped} "
+        f"{len(output.targets)} target{'s' if len(output.targets) != 1 else ''} on {output.area_km2:,.1f} km2 from {output.pairs_used} pairs{skipped} "
         f"in {output.seconds:.0f} s"
     )
     reporter.say(f"inventory: {output.inventory}")

@@ -13,7 +13,10 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +25,15 @@ from shapely import Polygon
 
 from groundshift.detect.detection import Detection
 from groundshift.inventory.model import Target
-from groundshift.report import Bounds, MaskShare, ReportContent, TrackContent, make_layer, significance_histogram
+from groundshift.report import (
+    Bounds,
+    MaskShare,
+    ReportContent,
+    TrackContent,
+    make_layer,
+    significance_histogram,
+    write_report,
+)
 from groundshift.types import LookGeometry, Pair
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,7 +60,8 @@ class Browser:
                 "--disable-component-update", "--no-first-run", "--disable-dev-shm-usage",
                 f"--user-data-dir={self.profile}", "--window-size=1400,1600", "--remote-debugging-pipe", "about:blank",
             ],
-            preexec_fn=hand_over, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=hand_over,  # noqa: PLW1509  # the way to hand over two descriptors
+            close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(theirs_in)
         os.close(theirs_out)
@@ -128,8 +140,8 @@ class Browser:
         self._send("Emulation.setEmulatedMedia", {"media": features.get("media", ""), "features": scheme})
 
     def screenshot(self) -> bytes:
-        """Return the whole page as PNG."""
-        return base64.b64decode(self._send("Page.captureScreenshot", {"captureBeyondViewport": True})["data"])
+        """Return the visible part of the page as PNG."""
+        return base64.b64decode(self._send("Page.captureScreenshot")["data"])
 
     @property
     def asked(self) -> list[str]:
@@ -179,7 +191,7 @@ def _target(number: int = 0, *, lon: float = 100.2, lat: float = 30.15, size: fl
 
 def _pairs(number: int = 12, every: int = 12) -> list[Pair]:
     days = [date(2018, 1, 1) + timedelta(every * i) for i in range(number + 1)]
-    return [Pair(a, b) for a, b in zip(days[:-1], days[1:], strict=True)]
+    return [Pair(a, b) for a, b in pairwise(days)]
 
 
 def _track(
@@ -216,6 +228,44 @@ def make_pairs() -> Callable[..., list[Pair]]:
 
 
 @pytest.fixture
+def bare(content: ReportContent) -> ReportContent:
+    """The same content without charts, which take most of the time."""
+    return replace(content, tracks=[_track(pairs_used=[], significance=None)])
+
+
+@pytest.fixture(scope="session")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of one track and two targets."""
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(path, _content())
+    return path
+
+
+@pytest.fixture(scope="session")
+def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of three large tracks and 2,000 targets."""
+    tracks = [
+        _track(f"T{i}", bounds=Bounds(100.0 + i, 30.0, 101.0 + i, 31.0), shape=(600, 700), pairs_used=[])
+        for i in range(3)
+    ]
+    rng = np.random.default_rng(0)
+    targets = [
+        _target(
+            i, lon=100.1 + i % 3 + 0.8 * rng.random(), lat=30.1 + 0.8 * rng.random(), track=f"T{i % 3}",
+            score=rng.random(), velocity_los_mm_yr=rng.normal(0, 20),
+        )
+        for i in range(2000)
+    ]  # fmt: skip
+    path = tmp_path_factory.mktemp("large") / "report.html"
+    write_report(path, ReportContent("Large", {}, tracks, targets))
+    return path
+
+
+@pytest.fixture
 def content() -> ReportContent:
+    return _content()
+
+
+def _content() -> ReportContent:
     targets = [_target(1), _target(2, lon=100.3, kind="subsidence", velocity_los_mm_yr=12.0, score=0.4)]
     return ReportContent("A survey", {"Area": "1,200 km2", "Tracks": 1}, [_track()], targets, settings={"a": {"b": 3}})

@@ -3,12 +3,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from shapely import MultiPolygon, Point
 
 from groundshift.errors import OutputError
-from groundshift.report import Bounds, MaskShare, ReportContent, render_report, write_report
+from groundshift.report import MaskShare, ReportContent, render_report, write_report
 
 HOSTILE = "</script><script>alert('x')</script><img src=http://a.example/x onerror=alert(1)>\"'`$${{7*7}}"
 
@@ -46,17 +45,18 @@ def references(page: Page) -> list[str]:
     return [a[k] for _, a in page.elements for k in ("src", "href", "xlink:href", "srcset", "data", "action") if k in a]
 
 
-def test_nothing_on_the_page_refers_to_the_network(content):
-    page = Page(render_report(content))
+def test_nothing_on_the_page_refers_to_the_network(page_file):
+    page = Page(page_file.read_text())
     assert [r[:40] for r in references(page) if not r.startswith(("data:", "#"))] == []
     assert not [t for t, _ in page.elements if t in ("iframe", "object", "embed", "base")]
     policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
-    assert "http" not in policy and "unsafe-eval" not in policy
+    assert "http" not in policy
+    assert "unsafe-eval" not in policy
 
 
-def test_text_from_files_stays_text_wherever_it_appears(content, make_target, make_track):
-    plain = Page(render_report(content))
+def test_text_from_files_stays_text_wherever_it_appears(page_file, content, make_target, make_track):
+    plain = Page(page_file.read_text())
     patched = replace(
         content,
         title=HOSTILE,
@@ -83,30 +83,19 @@ def test_text_from_files_stays_text_wherever_it_appears(content, make_target, ma
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_few_targets_make_a_whole_page(content, make_target, number):
-    page = Page(render_report(replace(content, targets=[make_target(i) for i in range(number)])))
+def test_few_targets_make_a_whole_page(bare, make_target, number):
+    page = Page(render_report(replace(bare, targets=[make_target(i) for i in range(number)])))
     assert len(page.rows) == number
     assert page.count("article") == number + 1
     assert ("No moving place was found in this area." in page.text) == (number == 0)
 
 
-def test_two_thousand_targets_on_three_large_tracks_stay_below_ten_megabytes(make_target, make_track, tmp_path):
-    tracks = [make_track(f"T{i}", bounds=Bounds(100.0 + i, 30.0, 101.0 + i, 31.0), shape=(800, 900)) for i in range(3)]
-    rng = np.random.default_rng(0)
-    targets = [
-        make_target(
-            i, lon=100 + 3 * rng.random(), lat=30.1 + 0.8 * rng.random(), track=f"T{i % 3}", score=rng.random(),
-            velocity_los_mm_yr=rng.normal(0, 20),
-        )
-        for i in range(2000)
-    ]  # fmt: skip
-    path = tmp_path / "report.html"
-    write_report(path, ReportContent("Large", {}, tracks, targets))
-    assert path.stat().st_size < 10e6
-    page = Page(path.read_text())
+def test_two_thousand_targets_on_three_large_tracks_stay_below_ten_megabytes(large_file):
+    assert large_file.stat().st_size < 10e6
+    page = Page(large_file.read_text())
     assert len(page.rows) == 2000
-    assert 30 < sum(a.get("class") == "card" for _, a in page.elements) <= 60
-    assert os.listdir(tmp_path) == ["report.html"]
+    assert sum(a.get("class") == "card" for _, a in page.elements) == 60
+    assert os.listdir(large_file.parent) == [large_file.name]
 
 
 def test_a_report_of_nothing_says_so():
@@ -120,29 +109,29 @@ def test_a_track_without_layers_or_pairs_is_shown(content, make_track):
     assert "0 pairs used." in Page(render_report(replace(content, tracks=[bare]))).text
 
 
-def test_facts_keep_their_order_and_masks_are_percentages(content):
-    text = Page(render_report(replace(content, facts={"Zeta": 1, "Alpha": 2}))).text
+def test_facts_keep_their_order_and_masks_are_percentages(bare):
+    text = Page(render_report(replace(bare, facts={"Zeta": 1, "Alpha": 2}))).text
     assert text.index("Zeta") < text.index("Alpha")
     assert "18.6 %" in text
 
 
-def test_given_patches_are_used_instead_of_cut_ones(content):
-    assert "Evidence" in Page(render_report(content)).text
-    assert "Evidence" not in Page(render_report(replace(content, patches={}))).text
+def test_given_patches_are_used_instead_of_cut_ones(page_file, bare):
+    assert "Evidence" in Page(page_file.read_text()).text
+    assert "Evidence" not in Page(render_report(replace(bare, patches={}))).text
 
 
-def test_every_part_and_hole_of_a_target_is_outlined(content, make_target):
+def test_every_part_and_hole_of_a_target_is_outlined(bare, make_target):
     ring = Point(100.2, 30.15).buffer(0.004).difference(Point(100.2, 30.15).buffer(0.002))
     shape = MultiPolygon([ring, Point(100.21, 30.15).buffer(0.001)])
-    text = render_report(replace(content, targets=[make_target(geometry=shape)]))
+    text = render_report(replace(bare, targets=[make_target(geometry=shape)]))
     outline = re.search(r'<path d="([^"]+)" class="outline"/>', text)
     assert outline is not None
     assert outline.group(1).count("M") == outline.group(1).count("Z") == 3
 
 
-def test_unknown_values_are_dashes(content, make_target):
+def test_unknown_values_are_dashes(bare, make_target):
     unknown = make_target(velocity_los_mm_yr=float("nan"), velocity_sigma_mm_yr=float("nan"))
-    page = Page(render_report(replace(content, targets=[unknown])))
+    page = Page(render_report(replace(bare, targets=[unknown])))
     assert "– ± –" in page.text
     assert "nan" not in page.text
 
@@ -154,20 +143,21 @@ def test_ids_on_the_page_are_unique_and_links_lead_somewhere(content, make_track
     assert {r[1:] for r in references(page) if r.startswith("#")} <= set(ids)
 
 
-def test_every_picture_has_a_text(content):
-    page = Page(render_report(content))
+def test_every_picture_has_a_text(page_file):
+    page = Page(page_file.read_text())
     pictures = [a for t, a in page.elements if a.get("role") == "img"]
     assert len(pictures) == 1 + 2 * 3 + 3
     assert all(len(a["aria-label"]) > 20 for a in pictures)
 
 
-def test_long_lists_of_messages_are_cut_and_say_so(content):
-    text = Page(render_report(replace(content, messages=[f"message {i}" for i in range(150)]))).text
-    assert "message 99" in text and "message 100" not in text
+def test_long_lists_of_messages_are_cut_and_say_so(bare):
+    text = Page(render_report(replace(bare, messages=[f"message {i}" for i in range(150)]))).text
+    assert "message 99" in text
+    assert "message 100" not in text
     assert "and 50 more, in the log of the run" in text
 
 
-def test_a_place_that_cannot_be_written_is_one_line(content, tmp_path):
+def test_a_place_that_cannot_be_written_is_one_line(bare, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"report\.html: cannot be written"):
-        write_report(tmp_path / "file" / "report.html", content)
+        write_report(tmp_path / "file" / "report.html", bare)

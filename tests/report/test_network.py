@@ -1,10 +1,11 @@
 import os
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -25,6 +26,7 @@ networks = st.lists(
 )
 
 
+@settings(max_examples=40)
 @given(networks)
 def test_groups_are_the_connected_components(pairs):
     dates = sorted({d for p in pairs for d in (p.reference, p.secondary)})
@@ -39,14 +41,11 @@ def test_groups_are_the_connected_components(pairs):
     assert [g[0] for g in groups] == sorted(g[0] for g in groups)
 
 
+@settings(max_examples=40)
 @given(networks)
 def test_a_gap_is_where_no_pair_spans_two_neighbouring_dates(pairs):
     dates = sorted({d for p in pairs for d in (p.reference, p.secondary)})
-    open_steps = [
-        (a, b)
-        for a, b in zip(dates[:-1], dates[1:], strict=True)
-        if not any(p.reference <= a and p.secondary >= b for p in pairs)
-    ]
+    open_steps = [(a, b) for a, b in pairwise(dates) if not any(p.reference <= a and p.secondary >= b for p in pairs)]
     assert [(g.start, g.end) for g in find_gaps(pairs)] == open_steps
 
 
@@ -92,7 +91,7 @@ def test_only_skipped_pairs_still_make_a_picture(make_pairs):
 
 
 def test_a_network_needs_a_pair():
-    with pytest.raises(ValueError, match="^pairs must hold at least one pair, instead got none$"):
+    with pytest.raises(ValueError, match=r"^pairs must hold at least one pair, instead got none$"):
         network_figure([])
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from groundshift.report import Bounds, ReportContent, TrackContent, make_layer, render_report, write_report
+from groundshift.report import Bounds, ReportContent, TrackContent, make_layer, write_report
 from groundshift.report.html import MOST_PATCHES
 
 READY = "document.documentElement.dataset.map === 'ready'"
@@ -18,20 +18,19 @@ MODEL = "Bokeh.documents[0].get_model_by_name('{}')"
 
 
 @pytest.fixture
-def opened(browser, content, tmp_path):
-    path = tmp_path / "report.html"
-    write_report(path, content)
+def opened(browser, page_file):
     browser.media()
-    browser.open(path.as_uri(), READY)
+    browser.open(page_file.as_uri(), READY)
     return browser
 
 
-def test_the_page_loads_without_a_complaint_and_asks_for_nothing(opened, tmp_path):
-    assert opened.asked == [(tmp_path / "report.html").as_uri()]
+def test_the_page_loads_without_a_complaint_and_asks_for_nothing(opened, page_file):
+    assert opened.asked == [page_file.as_uri()]
     assert opened.complaints == []
     assert opened.run("document.querySelectorAll('#table tbody tr').length") == 2
     sizes = opened.run(CANVASES)
-    assert sizes and all(width > 400 and height > 300 for width, height in sizes)
+    assert sizes
+    assert all(width > 400 and height > 300 for width, height in sizes)
 
 
 def test_a_page_that_does_ask_and_complain_is_noticed(browser, tmp_path):
@@ -42,10 +41,10 @@ def test_a_page_that_does_ask_and_complain_is_noticed(browser, tmp_path):
     assert any("missing is not defined" in c for c in browser.complaints)
 
 
-def test_the_policy_stops_what_escaping_would_have_let_through(browser, content, tmp_path):
+def test_the_policy_stops_what_escaping_would_have_let_through(browser, page_file, tmp_path):
     path = tmp_path / "attacked.html"
     attack = "<script>window.attacked = 1</script><img src='http://127.0.0.1:9/x.png' onerror='window.attacked = 2'>"
-    path.write_text(render_report(content).replace("<main>", f"<main>{attack}"))
+    path.write_text(page_file.read_text().replace("<main>", f"<main>{attack}"))
     browser.open(path.as_uri(), READY)
     assert browser.run("typeof window.attacked") == "undefined"
     assert any("Content Security Policy" in c for c in browser.complaints)
@@ -54,7 +53,10 @@ def test_the_policy_stops_what_escaping_would_have_let_through(browser, content,
 def test_hostile_text_runs_nothing(browser, content, make_target, make_track, tmp_path):
     text = "<script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
     path = tmp_path / "report.html"
-    tracks, targets = [make_track(text), make_track("T2")], [make_target(id=text, note=text, track=text)]
+    tracks, targets = (
+        [make_track(n, pairs_used=[], significance=None) for n in (text, "T2")],
+        [make_target(id=text, note=text, track=text)],
+    )
     write_report(path, replace(content, title=text, tracks=tracks, targets=targets))
     browser.open(path.as_uri(), READY)
     browser.run("document.querySelector('.pick').click()")
@@ -106,22 +108,20 @@ def test_layers_are_toggled_and_the_map_shows_their_colours(browser, make_target
         return float((np.abs(pixels - colour).max(axis=-1) < 4).mean())
 
     blue, red = (5, 48, 97), (103, 0, 31)
-    assert share(blue) > 0.05 > 0.01 > share(red)
+    assert share(blue) > 0.05
+    assert share(red) < 0.01
     browser.run("document.querySelectorAll('input[name=layer]')[1].click()")
     browser.wait(f"{MODEL.format('layer-1')}.visible && !{MODEL.format('layer-0')}.visible")
     browser.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))")
-    assert share(red) > 0.05 > 0.01 > share(blue)
+    assert share(red) > 0.05
+    assert share(blue) < 0.01
 
 
 def test_the_page_is_dark_on_a_dark_screen_and_the_map_with_it(opened):
     opened.media(scheme="dark")
     assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 25, 29)"
-    assert opened.run(
-        MODEL.format("plot") + ".border_fill_color.value ?? " + MODEL.format("plot") + ".border_fill_color"
-    ) in (
-        "#14191d",
-        {"value": "#14191d"},
-    )
+    colour = opened.run(MODEL.format("plot") + ".border_fill_color")
+    assert "#14191d" in str(colour)
     opened.media()
 
 
@@ -134,12 +134,9 @@ def test_paper_has_no_controls_and_every_detail_open(opened):
     opened.media()
 
 
-def test_two_thousand_targets_open_and_filter(browser, make_target, make_track, tmp_path):
-    rng = np.random.default_rng(0)
-    targets = [make_target(i, lon=100 + 0.4 * rng.random(), lat=30 + 0.3 * rng.random()) for i in range(2000)]
-    path = tmp_path / "report.html"
-    write_report(path, ReportContent("Many", {}, [make_track()], targets))
-    browser.open(path.as_uri(), READY)
+def test_two_thousand_targets_open(browser, large_file):
+    browser.media()
+    browser.open(large_file.as_uri(), READY)
     assert browser.complaints == []
     assert browser.run("document.querySelectorAll('#table tbody tr').length") == 2000
     assert browser.run("document.querySelectorAll('.card').length") == MOST_PATCHES

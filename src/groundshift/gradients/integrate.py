@@ -14,8 +14,10 @@ from groundshift.gradients.stack import GradientStack
 
 __all__ = ["integrate", "relative_velocity"]
 
-_WEIGHT_RANGE = 100.0
+_WEIGHT_RANGE = 10.0
 """Weights are levelled off at this ratio above and below their median, which bounds the number of iterations."""
+
+_MOST_ITERATIONS = 200
 
 
 def relative_velocity(stack: GradientStack, *, reach: float | None = None) -> NDArray[np.float32]:
@@ -55,7 +57,7 @@ def integrate(
     weight_x: NDArray[np.float32],
     *,
     reach: float | None = None,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-3,
 ) -> NDArray[np.float32]:
     """Find the field whose forward differences fit `dy` and `dx` best.
 
@@ -114,7 +116,7 @@ def integrate(
     z = precondition(residual)
     search = z.copy()
     power = float((residual * z).sum())
-    for _ in range(500):
+    for _ in range(_MOST_ITERATIONS):
         if float(np.linalg.norm(residual)) <= target:
             break
         applied = system(search)

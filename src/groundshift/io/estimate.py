@@ -92,7 +92,10 @@ def phase_consistency(
         raise ValueError(f"window must be odd, instead got {window}")
     check_shape("valid", valid, wrapped.shape)
     usable = valid & np.isfinite(wrapped)
-    phasors = np.where(usable, np.exp(1j * np.where(usable, wrapped, 0)), 0).astype(np.complex64)
+    angle = np.where(usable, wrapped, 0).astype(np.float32)
+    phasors = np.empty(wrapped.shape, np.complex64)
+    phasors.real = np.cos(angle) * usable
+    phasors.imag = np.sin(angle) * usable
     along = np.zeros_like(phasors)
     down = np.zeros_like(phasors)
     _multiply_conjugate(phasors[:, 1:], phasors[:, :-1], along[:, :-1])

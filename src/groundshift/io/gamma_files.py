@@ -62,6 +62,7 @@ def role_of(name: str) -> Role | None:
     ['complex', 'unwrapped', 'coherence']
     >>> [role_of(n) for n in ("20180702_20180714.diff_par", "20180702_20180714.diff.sm.bmp", "20180702.diff")]
     [None, None, None]
+    >>> role_of("20180702_20180714.sim_unw")  # simulated topographic phase
     """
     lower = name.lower()
     end = lower.rpartition(".")[2]

@@ -40,7 +40,7 @@ from groundshift.io.rasters import polar
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import LookGeometry, Pair, RadarGrid, Window
 
-__all__ = ["PRODUCT", "open_stack", "recognises"]
+__all__ = ["PRODUCT", "open_stack", "raster_layout", "recognises"]
 
 PRODUCT = "isce"
 
@@ -165,7 +165,7 @@ def _source(pair_folder: Path, with_coherence: bool) -> _Source | Problem:
         if raster is None:
             continue
         try:
-            layout = _layout(raster)
+            layout = raster_layout(raster)
             check_size(raster, layout)
         except GroundshiftError as error:
             return Problem(raster, str(error))
@@ -175,7 +175,7 @@ def _source(pair_folder: Path, with_coherence: bool) -> _Source | Problem:
     return _Source(phase, layouts[0], coherence, layouts[-1] if coherence is not None else None)
 
 
-def _layout(raster: Path) -> Layout:
+def raster_layout(raster: Path) -> Layout:
     """Read the layout of a raster from the `.xml` beside it."""
     header = raster.with_name(raster.name + ".xml")
     told = {
@@ -232,7 +232,7 @@ class _Geometry:
         for name in ("lat", "lon", "hgt", "los"):
             raster = folder / f"{name}.rdr"
             try:
-                layout = _layout(raster)
+                layout = raster_layout(raster)
                 check_size(raster, layout)
             except GroundshiftError as error:
                 notes.append(Problem(raster, str(error), skipped=False))
@@ -274,7 +274,7 @@ class _Geometry:
         for name in ("hgt", "lat", "lon", "los"):
             full = self.folder / f"{name}.rdr.full.xml"
             if full.is_file():
-                rows, columns = _layout(full.with_suffix("")).shape
+                rows, columns = raster_layout(full.with_suffix("")).shape
                 return max(round(rows / self.shape[0]), 1), max(round(columns / self.shape[1]), 1)
         return 1, 1
 

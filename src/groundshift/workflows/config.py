@@ -51,8 +51,8 @@ class StackConfig(Config):
     """Pixel size aimed at, metres; extra looks are taken to come near it, none if the product's pixels are larger."""
     smoothing: Annotated[int, Field(ge=1)] = 10
     """Side of the coherence-weighted averaging window, in pixels of the product."""
-    smoothing_limit: Annotated[float, Field(gt=0)] = 400.0
-    """Largest side of the averaging window, metres; paper 000's window is 10 pixels of 40 m."""
+    smoothing_limit: Annotated[float, Field(gt=0)] = 200.0
+    """Largest side of the averaging window, metres; 400 gives the window of paper 000 at 40 m pixels."""
     diagonals: bool = False
     """Also difference along both diagonals."""
     step: Annotated[int, Field(ge=1)] = 1

@@ -50,8 +50,8 @@ def simulate_to(config: SceneConfig, folder: Path, reporter: Reporter) -> Scene:
 
 
 def compare(targets: tuple[Target, ...], scene: Scene, least_velocity: float) -> Score:
-    """Count slides found and targets that are right; a slide counts if its LOS peak reaches `least_velocity` mm/yr."""
-    moving = [s for s in scene.slides if abs(s.peak_velocity) >= least_velocity]
+    """Count slides found and targets that are right; a slide counts if its velocity along the line of sight reaches `least_velocity` mm/yr."""
+    moving = [s for s in scene.slides if abs(s.los_velocity) >= least_velocity]
     return Score(
         slides=len(moving),
         found=sum(any(t.geometry.intersects(s.polygon) for t in targets) for s in moving),
