@@ -9,7 +9,8 @@ from rasterio.warp import Resampling, reproject
 from shapely import Polygon
 
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, ProductError
-from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat, sample_raster
+from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat
+from groundshift.io.sample import sample_raster
 from groundshift.types import Looks, MapGrid, RadarGrid, Window
 
 LOCAL = "+proj=aeqd +lat_0=30.83 +lon_0=101.97 +ellps=WGS84"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label, regionprops
-from skimage.morphology import disk, h_maxima
+from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from groundshift.checks import check_shape
@@ -120,7 +120,7 @@ def _bumps(
         inside = ndimage.binary_fill_holes(inside == inside[at])
         if inside.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
             continue
-        zone = ndimage.binary_dilation(inside, disk(reach)) & usable[box]
+        zone = (ndimage.distance_transform_edt(~inside) <= reach) & usable[box]
         evidence = [
             _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
                       direction.end[1] - direction.start[1], stack.smoothing)
@@ -157,24 +157,22 @@ def _polarity(
     many = max(least, z.size // 20)
     if z.size < 2 * many:
         return 0.0
-    order = np.argsort(z)
+    order = np.argpartition(z, (many, z.size - many))
     falling, rising = order[:many], order[-many:]
     if sign * (along[falling].mean() - along[rising].mean()) <= 0:
         return 0.0
     return float(max(0.0, min(-z[falling].mean(), z[rising].mean())))
 
 
-def _surroundings(
-    height: NDArray[np.float64], core: NDArray[np.bool_], usable: NDArray[np.bool_], reach: int
-) -> float:
+def _surroundings(height: NDArray[np.float64], core: NDArray[np.bool_], usable: NDArray[np.bool_], reach: int) -> float:
     """Return the median height in a ring around the core, not counting what still belongs to the bump."""
-    near = ndimage.binary_dilation(core, disk(2 * reach))
-    ring = ndimage.binary_dilation(near, disk(reach)) & ~near & usable
+    away = ndimage.distance_transform_edt(~core)
+    ring = (away > 2 * reach) & (away <= 3 * reach) & usable
     return float(np.median(height[ring])) if ring.sum() >= 8 else 0.0
 
 
 def _peak_sigma(sigma: NDArray[np.float32], inside: NDArray[np.bool_], smoothing: int) -> float:
-    """Standard error of the velocity across the body: the differences added up along the shortest way in.
+    """Return the standard error of the velocity across the body, added up along the shortest way in.
 
     Neighbouring differences share most of their window, so their errors add up over blocks of `smoothing` nodes.
     """

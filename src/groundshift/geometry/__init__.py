@@ -1,6 +1,6 @@
 """Terrain, the radar's view of it, and the way between radar pixels and the map."""
 
-from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat, sample_raster
+from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat
 from groundshift.geometry.layover import layover_shadow
 from groundshift.geometry.terrain import (
     DownslopeVelocity,
@@ -21,6 +21,5 @@ __all__ = [
     "map_grid_for",
     "mean_slope_aspect",
     "ring_to_lonlat",
-    "sample_raster",
     "slope_aspect",
 ]

@@ -1,33 +1,24 @@
-"""From the grid of a stack to the map, and from any raster to the grid of a stack.
+"""From the grid of a stack to the map.
 
 Pixel coordinates count from the centre of the first pixel. Values are float arrays with NaN where nothing is known.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS, Transformer
-from rasterio.enums import Resampling
-from rasterio.errors import RasterioError
 
 from groundshift.constants import EARTH_RADIUS
-from groundshift.errors import DamagedFileError, NoDataError, ProductError
+from groundshift.errors import NoDataError
 from groundshift.geometry._kernels import fill_cells
-from groundshift.io.rasters import raster_grid
 from groundshift.types import Grid, MapGrid, RadarGrid
 
-__all__ = ["geocode", "map_grid_for", "ring_to_lonlat", "sample_raster"]
+__all__ = ["geocode", "map_grid_for", "no_lookup", "pixels_of", "positions_on", "ring_to_lonlat", "sample_at"]
 
 _LONGEST = 100.0
 """A radar cell longer on the map than this many usual ones joins places that are not neighbours."""
-
-_SOURCE_PIXELS = 16_000_000
-"""Most pixels of a raster that are held at once while sampling it."""
 
 _METRES_PER_DEGREE = float(np.radians(1.0)) * EARTH_RADIUS
 
@@ -55,7 +46,7 @@ def map_grid_for(grid: Grid) -> MapGrid:
         return grid
     lon, lat = _lattice_lonlat(grid)[2:]
     if not np.isfinite(lon).any():
-        raise _no_lookup()
+        raise no_lookup()
     size = float(np.sqrt(grid.spacing[0] * grid.spacing[1]))
     south, north = float(np.nanmin(lat)), float(np.nanmax(lat))
     west, east = float(np.nanmin(lon)), float(np.nanmax(lon))
@@ -105,7 +96,7 @@ def geocode(values: NDArray[Any], grid: Grid, target: MapGrid, *, nearest: bool 
     flat = values.reshape(-1, *grid.shape)
     out = np.empty((flat.shape[0], *target.shape), kind)
     for band, layer in zip(out, flat, strict=True):
-        band[...] = _sample(layer.astype(kind, copy=False), y, x, nearest)
+        band[...] = sample_at(layer.astype(kind, copy=False), y, x, nearest)
     return out.reshape(*values.shape[:-2], *target.shape)
 
 
@@ -135,72 +126,11 @@ def ring_to_lonlat(y: ArrayLike, x: ArrayLike, grid: Grid) -> NDArray[np.float64
     ring = np.stack(grid.lonlat(rows, columns), axis=-1)
     ring = ring[np.isfinite(ring).all(axis=-1)]
     if len(ring) < 3:
-        raise _no_lookup()
+        raise no_lookup()
     return np.asarray(ring)
 
 
-def sample_raster(path: Path, grid: Grid, *, nearest: bool = False, band: int = 1) -> NDArray[np.float32]:
-    """Resample a raster file, such as a DEM, onto any grid.
-
-    Parameters
-    ----------
-    path : Path
-        Any raster with a coordinate system that GDAL reads; only what the grid covers is read.
-    grid : MapGrid or RadarGrid
-        Where values are wanted.
-    nearest : bool
-        Take the nearest pixel, for classes; bilinear by default, after averaging where the raster is finer than the
-        grid.
-    band : int
-        Counted from 1.
-
-    Returns
-    -------
-    (y, x) float32 array
-        NaN outside the raster, on its no-data and where the grid does not know its position.
-
-    Raises
-    ------
-    MissingFileError, DamagedFileError
-        If the file is not there or cannot be decoded.
-    ProductError
-        If it has no such band, or its rows do not run east-west.
-    NoDataError
-        If a radar grid has no longitude and latitude at all.
-
-    Notes
-    -----
-    Heights stay in the vertical datum of the file: a difference between geoid and ellipsoid changes no slope.
-    """
-    source_grid = raster_grid(path)
-    if isinstance(grid, RadarGrid) and (grid.longitude is None or grid.latitude is None):
-        raise _no_lookup()
-    if source_grid.transform.b or source_grid.transform.d:
-        raise ProductError(f"{path}: the raster is rotated; bring it north-up with gdalwarp")
-    out = np.full(grid.shape, np.nan, np.float32)
-    with rasterio.open(path) as source:
-        if not 1 <= band <= source.count:
-            raise ProductError(f"{path}: no band {band}; it has {source.count}, give the number of one of them")
-        finer = int(min(g / s for g, s in zip(grid.spacing, source_grid.spacing, strict=True)))
-        factor = 1 if nearest else max(1, finer)
-        for rows in _row_blocks(grid, max(1, finer)):
-            y, x = np.meshgrid(np.arange(grid.shape[0])[rows], np.arange(grid.shape[1]), indexing="ij")
-            row, column = _pixels_of(source_grid, *_positions(grid, y, x, source_grid.crs))
-            try:
-                out[rows] = _read_at(source, band, (row, column), factor, nearest)
-            except (RasterioError, OSError) as error:
-                raise DamagedFileError(f"{path}: truncated or unreadable raster; fetch the file again") from error
-    return out
-
-
-def _row_blocks(grid: Grid, finer: int) -> Iterator[slice]:
-    """Rows of a grid, in blocks that take in a bounded number of raster pixels."""
-    rows = max(1, min(1024, _SOURCE_PIXELS // (grid.shape[1] * max(finer * finer, 4))))
-    for first in range(0, grid.shape[0], rows):
-        yield slice(first, min(first + rows, grid.shape[0]))
-
-
-def _positions(
+def positions_on(
     grid: Grid, y: NDArray[Any], x: NDArray[Any], crs: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Easting and northing (or lon, lat) of pixels of a grid in another coordinate system."""
@@ -212,7 +142,7 @@ def _positions(
     return np.asarray(east), np.asarray(north)
 
 
-def _pixels_of(
+def pixels_of(
     grid: MapGrid, east: NDArray[np.float64], north: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows and columns of a map grid at positions in its own coordinate system; NaN for none."""
@@ -227,39 +157,16 @@ def _pixels_of(
     return row, column
 
 
-def _read_at(
-    source: Any, band: int, at: tuple[NDArray[np.float64], NDArray[np.float64]], factor: int, nearest: bool
-) -> NDArray[np.float32]:
-    """Read the part of a raster around some pixel coordinates, coarser by `factor`, and sample it there."""
-    row, column = at
-    outside = ~((row >= -0.5) & (row <= source.height - 0.5) & (column >= -0.5) & (column <= source.width - 0.5))
-    row, column = np.where(outside, np.nan, row), np.where(outside, np.nan, column)
-    if outside.all():
-        return np.full(row.shape, np.nan, np.float32)
-    low = [max(0, (int(np.nanmin(c)) // factor - 1) * factor) for c in (row, column)]
-    sizes = (source.height, source.width)
-    high = [min(size, (int(np.nanmax(c)) // factor + 3) * factor) for c, size in zip((row, column), sizes, strict=True)]
-    shape = [-(-(h - w) // factor) for h, w in zip(high, low, strict=True)]
-    steps = [(h - w) / n for h, w, n in zip(high, low, shape, strict=True)]
-    window = rasterio.windows.Window(low[1], low[0], high[1] - low[1], high[0] - low[0])
-    method = Resampling.average if factor > 1 else Resampling.nearest
-    data = source.read(band, window=window, out_shape=tuple(shape), resampling=method, masked=True)
-    values = np.ma.filled(data.astype(np.float32), np.nan)
-    y = (row - low[0] + 0.5) / steps[0] - 0.5
-    x = (column - low[1] + 0.5) / steps[1] - 0.5
-    return np.asarray(_sample(values, y, x, nearest), np.float32)
-
-
 def _coordinates(grid: Grid, target: MapGrid) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Rows and columns of `grid` at every pixel of a map; NaN outside."""
     if isinstance(grid, MapGrid):
         y, x = np.meshgrid(np.arange(target.shape[0]), np.arange(target.shape[1]), indexing="ij")
-        return _pixels_of(grid, *_positions(target, y, x, grid.crs))
+        return pixels_of(grid, *positions_on(target, y, x, grid.crs))
     rows, columns, lon, lat = _lattice_lonlat(grid)
     if not np.isfinite(lon).any():
-        raise _no_lookup()
+        raise no_lookup()
     east, north = Transformer.from_crs("EPSG:4326", target.crs, always_xy=True).transform(lon, lat)
-    map_y, map_x = _pixels_of(target, np.asarray(east), np.asarray(north))
+    map_y, map_x = pixels_of(target, np.asarray(east), np.asarray(north))
     out_y, out_x = np.full(target.shape, np.nan), np.full(target.shape, np.nan)
     usual = max(1.0, grid.spacing[0] / target.spacing[0], grid.spacing[1] / target.spacing[1])
     fill_cells((rows, columns), (map_y, map_x), _LONGEST * usual, (out_y, out_x))
@@ -276,7 +183,7 @@ def _lattice_lonlat(grid: RadarGrid) -> tuple[NDArray[np.float64], ...]:
     return rows, columns, lon, lat
 
 
-def _sample(field: NDArray[Any], y: NDArray[np.float64], x: NDArray[np.float64], nearest: bool) -> NDArray[Any]:
+def sample_at(field: NDArray[Any], y: NDArray[np.float64], x: NDArray[np.float64], nearest: bool) -> NDArray[Any]:
     """Take values at fractional pixel coordinates; NaN outside and where the nearest pixel is NaN."""
     height, width = field.shape
     inside = (y >= -0.5) & (y <= height - 0.5) & (x >= -0.5) & (x <= width - 0.5)
@@ -300,7 +207,7 @@ def _sample(field: NDArray[Any], y: NDArray[np.float64], x: NDArray[np.float64],
     return np.where(good, total / np.where(good, weight, 1.0), np.nan)
 
 
-def _no_lookup() -> NoDataError:
+def no_lookup() -> NoDataError:
     """Say that radar pixels have no place on Earth."""
     return NoDataError(
         "this radar grid has no longitude and latitude; give the product its lookup table or geometry files"

@@ -1,0 +1,1 @@
+"""Gradients of wrapped phase: stacked by direct sum, with standard errors, and integrated without unwrapping."""

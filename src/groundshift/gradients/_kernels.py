@@ -24,8 +24,12 @@ QUALITY_CEILING = 1.1
 """A node of squared magnitude q has quality q / (1.1 - q): the inverse variance of its phase, levelled off near q = 1
 where DEM error and atmosphere, not decorrelation, set the noise."""
 
-_TILE_ROWS = 96
-_TILE_COLUMNS = 2560
+_TILE_ROWS = 128
+_TILE_COLUMNS = 1280
+_STRIDE = _TILE_COLUMNS + 16
+# Quality and weighted time of the present pair lie before the planes of sums.
+_TIME = _STRIDE
+_SUMS = 2 * _STRIDE
 _FAST = {"contract", "nsz", "arcp", "nnan", "ninf", "reassoc"}
 _HALF_PI = np.float32(math.pi / 2)
 _PI = np.float32(math.pi)
@@ -54,19 +58,23 @@ def _angle(imag: Any, real: Any) -> Any:
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _slide(re: Any, im: Any, entering: Any, leaving: Any) -> None:
+def _slide(re: Any, im: Any, igrams: Any, pair: int, enters: int, leaves: int, origin: int) -> None:
     """Move column sums down by one row."""
-    for x in range(re.size):
-        re[x] += entering[x].real - leaving[x].real
-        im[x] += entering[x].imag - leaving[x].imag
+    p, up, down, start = np.uint64(pair), np.uint64(leaves), np.uint64(enters), np.uint64(origin)
+    for x in range(np.uint64(re.size)):
+        entering, leaving = igrams[p, down, start + x], igrams[p, up, start + x]
+        re[x] += entering.real - leaving.real
+        im[x] += entering.imag - leaving.imag
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _enter(re: Any, im: Any, entering: Any) -> None:
+def _enter(re: Any, im: Any, igrams: Any, pair: int, enters: int, origin: int) -> None:
     """Add a row to column sums."""
-    for x in range(re.size):
-        re[x] += entering[x].real
-        im[x] += entering[x].imag
+    p, down, start = np.uint64(pair), np.uint64(enters), np.uint64(origin)
+    for x in range(np.uint64(re.size)):
+        entering = igrams[p, down, start + x]
+        re[x] += entering.real
+        im[x] += entering.imag
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -79,54 +87,61 @@ def _double(a: Any, out: Any, span: int) -> None:
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _add(out: Any, a: Any) -> None:
+    """Add an array to another."""
     for x in range(out.size):
         out[x] += a[x]
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _running_sum(column: Any, even: Any, odd: Any, out: Any, n: int) -> None:
-    """Sum `n` neighbours along a row by doubling: out[x] = sum(column[x : x + n])."""
-    offset, span = 0, 1
-    current, spare = column, even
-    while span <= n:
-        if n & span:
-            if offset:
-                _add(out, current[offset:])
-            else:
-                out[:] = current[: out.size]
-            offset += span
-        if 2 * span <= n:
-            _double(current, spare, span)
-            current, spare = spare, (odd if current is column else current)
-        span *= 2
-
-
-@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _power(re: Any, im: Any, own: Any, scale: Any, out: Any) -> None:
+def _power(re: Any, im: Any, igrams: Any, pair: int, row: int, origin: int, scale: Any, out: Any) -> None:
     """Squared magnitude of the mean; zero where the node's own pixel has no data."""
-    for x in range(out.size):
-        has_data = abs(own[x].real) + abs(own[x].imag)
+    p, y, start = np.uint64(pair), np.uint64(row), np.uint64(origin)
+    for x in range(np.uint64(out.size)):
+        own = igrams[p, y, start + x]
         value = scale * (re[x] * re[x] + im[x] * im[x])
-        out[x] = value if has_data > _ZERO else _ZERO
+        out[x] = value if abs(own.real) + abs(own.imag) > _ZERO else _ZERO
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _lower(out: Any, other: Any) -> None:
-    for x in range(out.size):
-        out[x] = other[x] if other[x] < out[x] else out[x]
+def _running_sum(column: Any, pairs: Any, fours: Any, out: Any, n: int) -> None:
+    """Sum `n` neighbours along a row: out[x] = sum(column[x : x + n]), by doubling in as few passes as may be."""
+    if n < 4:
+        for x in range(out.size):
+            out[x] = column[x]
+        for k in range(1, n):
+            _add(out, column[k:])
+        return
+    _double(column, pairs, 1)
+    _double(pairs, fours, 2)
+    whole = 4 * (n // 4)
+    first, second, third = fours[: out.size], fours[4:], fours[8:]
+    if whole == 4:
+        for x in range(out.size):
+            out[x] = first[x]
+    elif whole == 8:
+        for x in range(out.size):
+            out[x] = first[x] + second[x]
+    else:
+        for x in range(out.size):
+            out[x] = first[x] + second[x] + third[x]
+        for k in range(12, whole, 4):
+            _add(out, fours[k:])
+    if n % 4 >= 2:
+        _add(out, pairs[whole:])
+    if n % 2:
+        _add(out, column[n - 1 :])
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _quality(lowest: Any, ceiling: Any, out: Any) -> None:
-    one = np.float32(1)
+def _lower(a: Any, b: Any, out: Any) -> None:
+    """Take the lower of two."""
     for x in range(out.size):
-        q = lowest[x] if lowest[x] < one else one
-        out[x] = q / (ceiling - q)
+        out[x] = b[x] if b[x] < a[x] else a[x]
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _difference(end_re: Any, end_im: Any, start_re: Any, start_im: Any, out: Any) -> None:
-    """Wrapped phase difference: the angle of a product, so that no jump of 2 pi is created."""
+    """Take the angle of a product, so that no jump of 2 pi is created."""
     for x in range(out.size):
         out[x] = _angle(
             end_im[x] * start_re[x] - end_re[x] * start_im[x], end_re[x] * start_re[x] + end_im[x] * start_im[x]
@@ -134,35 +149,39 @@ def _difference(end_re: Any, end_im: Any, start_re: Any, start_im: Any, out: Any
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _scale(a: Any, factor: Any, out: Any) -> None:
-    for x in range(out.size):
-        out[x] = factor * a[x]
+def _weigh(lowest: Any, scaled: Any, ceiling: Any, sign: Any, work: Any) -> None:
+    """Turn squared magnitudes into weights, and add the planes that all directions share."""
+    one = np.float32(1)
+    for x in range(np.uint64(lowest.size)):
+        q = lowest[x] if lowest[x] < one else one
+        quality = q / (ceiling - q)
+        wt = scaled * quality
+        work[x] = quality
+        work[x + np.uint64(_TIME)] = wt
+        work[x + np.uint64(_SUMS)] += sign * wt
+        work[x + np.uint64(_SUMS + _STRIDE)] += sign * wt * wt
+        work[x + np.uint64(_SUMS + 2 * _STRIDE)] += sign * np.sqrt(lowest[x])
+        work[x + np.uint64(_SUMS + 3 * _STRIDE)] += sign if lowest[x] > _ZERO else _ZERO
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _product(a: Any, b: Any, factor: Any, out: Any) -> None:
-    for x in range(out.size):
-        out[x] = factor * a[x] * b[x]
+def _gather(angle: Any, weight: Any, sign: Any, work: Any, planes: Any) -> None:
+    """Add the three planes of one direction."""
+    for x in range(np.uint64(angle.size)):
+        wg = weight * work[x] * angle[x]
+        planes[x] += sign * wg
+        planes[x + np.uint64(_STRIDE)] += sign * wg * wg
+        planes[x + np.uint64(2 * _STRIDE)] += sign * wg * work[x + np.uint64(_TIME)]
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _sum_and_square(a: Any, sign: Any, total: Any, squares: Any) -> None:
-    for x in range(a.size):
-        total[x] += sign * a[x]
-        squares[x] += sign * a[x] * a[x]
-
-
-@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _sum_product(a: Any, b: Any, sign: Any, total: Any) -> None:
-    for x in range(a.size):
-        total[x] += sign * a[x] * b[x]
-
-
-@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _sum_magnitude(lowest: Any, sign: Any, magnitude: Any, count: Any) -> None:
+def _count_residues(fall: Any, above: Any, below: Any, lowest: Any, corner: Any, sign: Any, out: Any) -> None:
+    """Count the cells whose four differences do not add up to zero but to a multiple of 2 pi."""
+    right = fall[1:]
     for x in range(lowest.size):
-        magnitude[x] += sign * np.sqrt(lowest[x])
-        count[x] += sign if lowest[x] > _ZERO else _ZERO
+        turn = abs(fall[x] + below[x] - right[x] - above[x])
+        known = min(lowest[x], corner[x]) > _ZERO
+        out[x] += sign if turn > _PI and known else _ZERO
 
 
 @njit(parallel=True, nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -198,8 +217,7 @@ def accumulate(
         Added to in place; planes in the order of `SHARED_SUMS` and `PER_DIRECTION`. Nodes whose averaging window or
         stencil leaves the image, or whose own pixel has no data, receive nothing.
     """
-    pairs, height, width = igrams.shape
-    directions = stencil.shape[0]
+    _, height, width = igrams.shape
     top = min(0, stencil[:, 0].min(), stencil[:, 2].min())
     bottom = max(0, stencil[:, 0].max(), stencil[:, 2].max())
     left = min(0, stencil[:, 1].min(), stencil[:, 3].min())
@@ -230,7 +248,7 @@ def _tile(
     y0: int, y1: int, x0: int, x1: int, top: int, bottom: int, left: int, right: int,
 ) -> None:  # fmt: skip
     """Add all pairs to the sums over one tile of nodes: rows y0..y1, columns x0..x1."""
-    pairs, directions = igrams.shape[0], stencil.shape[0]
+    pairs, directions, windows = igrams.shape[0], stencil.shape[0], weights.shape[1]
     before, after = n // 2, n - n // 2
     width = x1 - x0
     nodes = width + right - left
@@ -238,47 +256,51 @@ def _tile(
     origin = x0 + left - before
     ring = bottom - top + 1
     scale = np.float32(1.0 / (n * n)) ** 2
+    ceiling = np.float32(QUALITY_CEILING)
 
     column_re = np.zeros((pairs, wide), np.float32)
     column_im = np.zeros((pairs, wide), np.float32)
-    even, odd = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    twos, fours = np.empty(wide, np.float32), np.empty(wide, np.float32)
     node_re = np.zeros((pairs, ring, nodes), np.float32)
     node_im = np.zeros((pairs, ring, nodes), np.float32)
     power = np.zeros((pairs, ring, nodes), np.float32)
-    lowest, quality = np.empty(width, np.float32), np.empty(width, np.float32)
-    weighted_time, weighted_gradient = np.empty(width, np.float32), np.empty(width, np.float32)
-    angle = np.zeros((directions, width), np.float32)
-    fall = np.zeros(width + 1, np.float32)
+    lowest = np.empty(width, np.float32)
+    angle = np.zeros((directions, width + 1), np.float32)
     level = np.zeros((pairs, 2, width), np.float32)
-    turn, corner = np.empty(width, np.float32), np.empty(width, np.float32)
+    # The sums of one row, apart from `sums`: other threads share its reference count, too dear to touch for every
+    # pair. All planes lie in one array at fixed distances, so that the compiler knows that they do not overlap.
+    work = np.zeros((windows, (SHARED_SUMS + PER_DIRECTION * directions) * _STRIDE + _SUMS), np.float32)
 
     for row in range(y0 + top, y1 + bottom):
-        slot = (row - y0 - top) % ring
+        slot, y = (row - y0 - top) % ring, row - bottom
+        here, below = (y - y0 - top) % ring, (y + 1 - y0 - top) % ring
+        work[:] = _ZERO
         for p in range(pairs):
             if row == y0 + top:
                 for k in range(row - before, row + after):
-                    _enter(column_re[p], column_im[p], igrams[p, k, origin : origin + wide])
+                    _enter(column_re[p], column_im[p], igrams, p, k, origin)
             else:
-                _slide(
-                    column_re[p], column_im[p],
-                    igrams[p, row + after - 1, origin : origin + wide],
-                    igrams[p, row - before - 1, origin : origin + wide],
-                )  # fmt: skip
-            _running_sum(column_re[p], even, odd, node_re[p, slot], n)
-            _running_sum(column_im[p], even, odd, node_im[p, slot], n)
-            own = igrams[p, row, x0 + left : x0 + left + nodes]
-            _power(node_re[p, slot], node_im[p, slot], own, scale, power[p, slot])
-            y = row - bottom
+                _slide(column_re[p], column_im[p], igrams, p, row + after - 1, row - before - 1, origin)
+            _running_sum(column_re[p], twos, fours, node_re[p, slot], n)
+            _running_sum(column_im[p], twos, fours, node_im[p, slot], n)
+            _power(node_re[p, slot], node_im[p, slot], igrams, p, row, x0 + left, scale, power[p, slot])
             if y < y0:
                 continue
 
             # The smallest squared magnitude among all nodes of the stencils gives one weight for all directions.
-            lowest[:] = power[p, (y - y0 - top) % ring, -left : width - left]
+            _lower(power[p, here, -left:], power[p, here, -left:], lowest)
             for d in range(directions):
                 for e in range(2):
                     at = stencil[d, 2 * e + 1] - left
-                    _lower(lowest, power[p, (y + stencil[d, 2 * e] - y0 - top) % ring, at : at + width])
-            _quality(lowest, np.float32(QUALITY_CEILING), quality)
+                    if stencil[d, 2 * e] != 0 or stencil[d, 2 * e + 1] != 0:
+                        _lower(lowest, power[p, (y + stencil[d, 2 * e] - y0 - top) % ring, at:], lowest)
+            if closes:
+                a, z, now, then = -left, width + 1 - left, y % 2, (y + 1) % 2
+                re, im, below_re, below_im = node_re[p, here], node_im[p, here], node_re[p, below], node_im[p, below]
+                _difference(below_re[a:z], below_im[a:z], re[a:z], im[a:z], angle[0])
+                if y == y0:
+                    _difference(re[a + 1 : z], im[a + 1 : z], re[a:z], im[a:z], level[p, now])
+                _difference(below_re[a + 1 : z], below_im[a + 1 : z], below_re[a:z], below_im[a:z], level[p, then])
             for d in range(2 if closes else 0, directions):
                 start, end = (y + stencil[d, 0] - y0 - top) % ring, (y + stencil[d, 2] - y0 - top) % ring
                 a, b = stencil[d, 1] - left, stencil[d, 3] - left
@@ -286,51 +308,23 @@ def _tile(
                     node_re[p, end, b : b + width], node_im[p, end, b : b + width],
                     node_re[p, start, a : a + width], node_im[p, start, a : a + width], angle[d],
                 )  # fmt: skip
-            if closes:
-                here, below, a = (y - y0 - top) % ring, (y + 1 - y0 - top) % ring, -left
-                re, im, below_re, below_im = node_re[p, here], node_im[p, here], node_re[p, below], node_im[p, below]
-                z = a + width + 1
-                _difference(below_re[a:z], below_im[a:z], re[a:z], im[a:z], fall)
-                if y == y0:
-                    _difference(re[a + 1 : z], im[a + 1 : z], re[a : z - 1], im[a : z - 1], level[p, y % 2])
-                _difference(
-                    below_re[a + 1 : z], below_im[a + 1 : z], below_re[a : z - 1], below_im[a : z - 1],
-                    level[p, (y + 1) % 2],
-                )  # fmt: skip
-                angle[0] = fall[:width]
-                angle[1] = level[p, y % 2]
-                _turn(fall, level[p, y % 2], level[p, (y + 1) % 2], turn)
-                corner[:] = lowest
-                _lower(corner, power[p, below, a + 1 : z])
-            for k in range(weights.shape[1]):
+            for k in range(windows):
                 if weights[p, k] == _ZERO:
                     continue
-                planes = sums[k, :, y, x0:x1]
-                _scale(quality, weights[p, k] * years[p], weighted_time)
-                _sum_and_square(weighted_time, sign, planes[0], planes[1])
-                _sum_magnitude(lowest, sign, planes[2], planes[3])
+                _weigh(lowest, weights[p, k] * years[p], ceiling, sign, work[k])
                 if closes:
-                    _sum_residues(turn, corner, sign, planes[4])
+                    _count_residues(
+                        angle[0], level[p, y % 2], level[p, (y + 1) % 2], lowest, power[p, below, 1 - left :], sign,
+                        work[k, _SUMS + 4 * _STRIDE :],
+                    )  # fmt: skip
                 for d in range(directions):
-                    at = SHARED_SUMS + PER_DIRECTION * d
-                    _product(quality, angle[d], weights[p, k], weighted_gradient)
-                    _sum_and_square(weighted_gradient, sign, planes[at], planes[at + 1])
-                    _sum_product(weighted_gradient, weighted_time, sign, planes[at + 2])
-
-
-@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _turn(fall: Any, above: Any, below: Any, out: Any) -> None:
-    """Sum the four differences around each cell; it is 0 or a multiple of 2 pi."""
-    right = fall[1:]
-    for x in range(out.size):
-        out[x] = fall[x] + below[x] - right[x] - above[x]
-
-
-@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _sum_residues(turn: Any, lowest: Any, sign: Any, count: Any) -> None:
-    for x in range(turn.size):
-        hit = abs(turn[x]) > _PI and lowest[x] > _ZERO
-        count[x] += sign if hit else _ZERO
+                    along = level[p, y % 2] if closes and d == 1 else angle[d, :width]
+                    at = (SHARED_SUMS + PER_DIRECTION * d) * _STRIDE
+                    _gather(along, weights[p, k], sign, work[k], work[k, _SUMS + at :])
+        if y >= y0:
+            for k in range(windows):
+                for plane in range(SHARED_SUMS + PER_DIRECTION * directions):
+                    _add(sums[k, plane, y, x0:x1], work[k, _SUMS + plane * _STRIDE :])
 
 
 @njit(parallel=True, nogil=True, fastmath=_FAST, error_model="numpy", cache=True)

@@ -1,7 +1,7 @@
 """Wrapped phase differences of one interferogram between averaged nodes.
 
-Arrays are (..., y, x); phase is in radians, wrapped to [-pi, pi]. What is done here for one interferogram in plain NumPy is
-what the compiled pass of `_kernels.py` does for a whole stack.
+Arrays are (..., y, x); phase is in radians, wrapped to [-pi, pi]. What is done here for one interferogram in plain NumPy
+is what the compiled pass of `_kernels.py` does for a whole stack.
 """
 
 from typing import NamedTuple
@@ -80,9 +80,7 @@ def take_looks(igram: NDArray[np.complex64], looks: Looks) -> NDArray[np.complex
     return out
 
 
-def wrapped_differences(
-    igram: NDArray[np.complex64], smoothing: int, directions: tuple[Direction, ...]
-) -> Differences:
+def wrapped_differences(igram: NDArray[np.complex64], smoothing: int, directions: tuple[Direction, ...]) -> Differences:
     """Average an interferogram over a window and difference its phase between nodes.
 
     Parameters

@@ -17,7 +17,7 @@ __all__ = ["integrate", "relative_velocity"]
 _WEIGHT_RANGE = 10.0
 """Weights are levelled off at this ratio above and below their median, which bounds the number of iterations."""
 
-_MOST_ITERATIONS = 200
+_MOST_ITERATIONS = 400
 
 
 def relative_velocity(stack: GradientStack, *, reach: float | None = None) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ def integrate(
     weight_x: NDArray[np.float32],
     *,
     reach: float | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float = 3e-3,
 ) -> NDArray[np.float32]:
     """Find the field whose forward differences fit `dy` and `dx` best.
 
@@ -79,58 +79,59 @@ def integrate(
 
     Notes
     -----
-    Solves ``div(W grad v) - W v / reach^2 = div(W g)`` by conjugate gradients, preconditioned with the exact solution
-    of the unweighted problem by cosine transforms [Ghiglia1994]_.
+    Solves ``div(W grad v) - W v / reach^2 = div(W g)`` by conjugate gradients. The preconditioner is the exact solution
+    of the unweighted problem by cosine transforms [Ghiglia1994]_, scaled by the root of the local weight on both sides.
     """
-    wy = np.where(weight_y > 0, weight_y, 0).astype(np.float64)
-    wx = np.where(weight_x > 0, weight_x, 0).astype(np.float64)
+    wy = np.where(weight_y > 0, weight_y, 0).astype(np.float32)
+    wx = np.where(weight_x > 0, weight_x, 0).astype(np.float32)
     wy[-1] = 0
     wx[:, -1] = 0
     positive = np.concatenate([wy[wy > 0], wx[wx > 0]])
     if positive.size == 0:
         raise NoDataError("no gradient has data; check the coherence of the stack")
     typical = np.median(positive)
-    wy = np.where(wy > 0, np.clip(wy / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), 0)
-    wx = np.where(wx > 0, np.clip(wx / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), 0)
-    screen = 0.0 if reach is None else 1 / reach**2
-    used = _edges(wy, wx) > 0
-    # Nodes without an edge are tied to zero weakly, so that the system has one solution.
-    diagonal = np.where(used, screen * _edges(wy, wx) / 4, 1.0)
+    wy = np.where(wy > 0, np.clip(wy / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), np.float32(0))
+    wx = np.where(wx > 0, np.clip(wx / typical, 1 / _WEIGHT_RANGE, _WEIGHT_RANGE), np.float32(0))
+    screen = np.float32(0 if reach is None else 1 / reach**2)
+    weight = _edges(wy, wx) / 4
+    used = weight > 0
+    # Nodes without an edge are tied to zero, so that the system has one solution.
+    tie = np.where(used, screen * weight, np.float32(1))
+    spread = 1 / np.sqrt(np.where(used, weight, np.float32(1)))
 
-    def system(v: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _divergence(wy * _ahead(v, 0), wx * _ahead(v, 1)) + diagonal * v
-
-    right = _divergence(wy * np.where(wy > 0, dy, 0), wx * np.where(wx > 0, dx, 0))
-    scale = float(np.mean(positive / typical).clip(0.1, 10))
     ky = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[0]) / dy.shape[0])
     kx = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[1]) / dy.shape[1])
-    spectrum = scale * (ky[:, np.newaxis] + kx + screen)
-    spectrum[0, 0] = max(spectrum[0, 0], scale * min(ky[1] if ky.size > 1 else 1, kx[1] if kx.size > 1 else 1))
+    spectrum = (ky[:, np.newaxis] + kx + screen).astype(np.float32)
+    spectrum[0, 0] = max(spectrum[0, 0], np.delete(spectrum.ravel(), 0).min(initial=1.0))
 
-    def precondition(r: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(scipy.fft.idctn(scipy.fft.dctn(r, norm="ortho") / spectrum, norm="ortho"))
+    def system(v: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(_divergence(wy * _ahead(v, 0), wx * _ahead(v, 1)) + tie * v, np.float32)
 
-    v = np.zeros(dy.shape)
-    residual = right.copy()
-    target = tolerance * float(np.linalg.norm(right))
+    def precondition(r: NDArray[np.float32]) -> NDArray[np.float32]:
+        transformed = scipy.fft.dctn(spread * r, norm="ortho", workers=-1) / spectrum
+        return np.asarray(spread * scipy.fft.idctn(transformed, norm="ortho", workers=-1))
+
+    residual = _divergence(wy * np.where(wy > 0, dy, 0), wx * np.where(wx > 0, dx, 0)).astype(np.float32)
+    v = np.zeros(dy.shape, np.float32)
+    target = tolerance * float(np.linalg.norm(residual))
     z = precondition(residual)
     search = z.copy()
-    power = float((residual * z).sum())
+    power = float(np.vdot(residual, z))
     for _ in range(_MOST_ITERATIONS):
         if float(np.linalg.norm(residual)) <= target:
             break
         applied = system(search)
-        step = power / float((search * applied).sum())
+        step = np.float32(power / float(np.vdot(search, applied)))
         v += step * search
         residual -= step * applied
         z = precondition(residual)
-        power, before = float((residual * z).sum()), power
-        search = z + power / before * search
+        power, before = float(np.vdot(residual, z)), power
+        search = z + np.float32(power / before) * search
     out = np.where(used, v, np.nan)
-    return (out - np.nanmedian(out)).astype(np.float32)
+    return np.asarray(out - np.nanmedian(out), np.float32)
 
 
-def _ahead(v: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+def _ahead(v: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     """Forward difference, zero at the end."""
     out = np.zeros_like(v)
     if axis == 0:
@@ -140,7 +141,7 @@ def _ahead(v: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
     return out
 
 
-def _divergence(fy: NDArray[np.float64], fx: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divergence(fy: NDArray[np.float32], fx: NDArray[np.float32]) -> NDArray[np.float32]:
     """Adjoint of the forward differences: what flows into a node minus what flows out."""
     out = -fy - fx
     out[1:] += fy[:-1]
@@ -148,8 +149,8 @@ def _divergence(fy: NDArray[np.float64], fx: NDArray[np.float64]) -> NDArray[np.
     return out
 
 
-def _edges(wy: NDArray[np.float64], wx: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Summed weight of the edges of each node."""
+def _edges(wy: NDArray[np.float32], wx: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum the weights of the edges of each node."""
     out = wy + wx
     out[1:] += wy[:-1]
     out[:, 1:] += wx[:, :-1]

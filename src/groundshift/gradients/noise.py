@@ -18,6 +18,7 @@ from groundshift.types import Pair
 __all__ = ["NoiseShare", "measure_noise", "network_factor"]
 
 _LARGEST_SHARE = 0.45
+_TINY = 1e-30
 
 
 class NoiseShare(NamedTuple):
@@ -29,9 +30,7 @@ class NoiseShare(NamedTuple):
     """What the pair has on its own."""
 
 
-def measure_noise(
-    angle: NDArray[np.float32], quality: NDArray[np.float32], pairs: Sequence[Pair]
-) -> NoiseShare:
+def measure_noise(angle: NDArray[np.float32], quality: NDArray[np.float32], pairs: Sequence[Pair]) -> NoiseShare:
     """Measure the share of dates in the noise from a sample of nodes.
 
     Parameters
@@ -46,6 +45,11 @@ def measure_noise(
     -------
     NoiseShare
         `NoiseShare(0, 1)` if no two pairs share a date or there are fewer than 3 pairs.
+
+    Notes
+    -----
+    Differences count with their quality, as they do in the stack. Covariances and variances are both means over the
+    quality they are made of, so that pairs that are good at different nodes do not seem less alike than they are.
     """
     sign = incidence_matrix(pairs)[1]
     shared = sign @ sign.T
@@ -57,12 +61,12 @@ def measure_noise(
     g = np.where(q > 0, angle, 0.0)
     total = (q * years).sum(axis=0)
     rate = np.divide((q * g).sum(axis=0), total, out=np.zeros_like(total), where=total > 0)
-    left = np.sqrt(q) * (g - rate * years)
-    covariance = left @ left.T
-    spread = np.sqrt(np.diag(covariance))
-    known = spread > 0
-    correlation = covariance / np.where(known, spread, 1)[:, np.newaxis] / np.where(known, spread, 1)
-    share = float((correlation * shared)[np.ix_(known, known)].sum() / max(np.abs(shared[np.ix_(known, known)]).sum(), 1))
+    left = q * (g - rate * years)
+    covariance, common = left @ left.T, q @ q.T
+    spread = np.sqrt(np.diag(covariance) / np.maximum(np.diag(common), _TINY))
+    known = (shared != 0) & (common > 0) & (np.outer(spread, spread) > 0)
+    correlation = covariance[known] / common[known] / np.outer(spread, spread)[known]
+    share = float((correlation * shared[known]).sum() / max(np.abs(shared[known]).sum(), 1))
     share = float(np.clip(share, 0.0, _LARGEST_SHARE))
     return NoiseShare(share, 1 - 2 * share)
 

@@ -110,7 +110,7 @@ class GradientStack:
         t = self.rate / self.sigma
         freedom = np.maximum(self.effective_pairs - 1, 0.5)
         normal = (8 * freedom + 1) / (8 * freedom + 3) * np.sqrt(freedom * np.log1p(t**2 / freedom))
-        return (-np.sign(t) * normal).astype(np.float32)
+        return np.asarray(-np.sign(t) * normal, np.float32)
 
     @property
     def node_grid(self) -> Grid:

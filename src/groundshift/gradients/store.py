@@ -59,9 +59,7 @@ class SumsFile:
             group.create_array("latitude", data=plan.grid.latitude)
         if height is not None:
             group.create_array("height", data=height)
-        group.attrs.put(
-            {"version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan)}
-        )
+        group.attrs.put({"version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan)})
         return cls(path, group, plan)
 
     @property
@@ -178,4 +176,3 @@ def _array(group: zarr.Group, name: str) -> NDArray[np.float64]:
 
 def _list(found: Any) -> list[list[int]]:
     return [list(item) for item in found]
-

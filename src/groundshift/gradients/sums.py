@@ -138,16 +138,23 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
     With quality-weighted w, differences g and baselines t: rate = sum(w g) / sum(w t), the direct sum of wrapped
     differences divided by its time (facts 8.2). Its variance is the sandwich
     ``F sum(w^2 (g - rate t)^2) / sum(w t)^2 * n / (n - 1)`` with n = sum(w t)^2 / sum(w^2 t^2) the effective number of
-    pairs and F the `network_factor`: it assumes neither that the weights are right nor that pairs are independent.
+    pairs: it does not assume that the weights are right. Nor does it that pairs are independent: F is the
+    `network_factor` of the window where all pairs are equally good, and moves towards 1 in proportion as quality that
+    differs from pair to pair lowers n, since dates then cancel less. (With quality q drawn anew for each pair, the
+    coefficient of a date has the variance ``var(q) sum(w^2)`` beside the square of its mean, and n falls by
+    ``mean(q)^2 / mean(q^2)``.)
     """
     window = plan.windows[index]
     members = [plan.pairs[k] for k in window.members]
     if not members:
         raise NoDataError(f"{plan.track}: window {window.name} holds no pair")
     factor = network_factor(members, window.weights, plan.noise)
+    planned = window.weights * np.array([p.years for p in members])
+    most = planned.sum() ** 2 / (planned**2).sum()
     time, time2, magnitude, count, residues = sums[:SHARED_SUMS]
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = time**2 / time2
+        network = 1 + (factor - 1) * np.minimum(effective / most, 1)
         known = (count > 1.5) & (effective > 1.001)
         rate = np.full((len(plan.directions), *time.shape), np.nan, np.float32)
         sigma = rate.copy()
@@ -155,7 +162,7 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
             total, squares, cross = sums[SHARED_SUMS + PER_DIRECTION * d :][:PER_DIRECTION]
             slope = total / time
             scatter = np.maximum(squares - 2 * slope * cross + slope**2 * time2, 0)
-            variance = factor * scatter / time**2 * effective / (effective - 1)
+            variance = network * scatter / time**2 * effective / (effective - 1)
             rate[d] = np.where(known, slope, np.nan)
             sigma[d] = np.where(known, np.sqrt(variance), np.nan)
         present = count > 0.5

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from groundshift.errors import MissingFileError, NoDataError, UnknownFormatError
-from groundshift.io import gamma, geotiff, isce, mintpy, snap, wzp
+from groundshift.io import gamma, geotiff, hyp3, isce, licsar, mintpy, snap, wzp
 from groundshift.io.stack import InterferogramStack
 
 __all__ = ["READERS", "open_stack"]
@@ -25,7 +25,7 @@ class Reader(Protocol):
         ...
 
 
-READERS: tuple[Reader, ...] = (mintpy, snap, isce, gamma, wzp, geotiff)
+READERS: tuple[Reader, ...] = (mintpy, snap, isce, gamma, hyp3, licsar, wzp, geotiff)
 """Asked in this order; plain GeoTIFF last, for it recognises any raster with two dates in its name."""
 
 
@@ -71,9 +71,11 @@ def open_stack(
         raise NoDataError(f"{path}: the folder is empty; give the folder that holds the interferograms")
     if pattern is not None or wavelength is not None:
         if product not in (None, geotiff.PRODUCT):
-            raise UnknownFormatError(f"a name pattern or wavelength is for plain GeoTIFF, not for {product}; leave it out")
+            raise UnknownFormatError(
+                f"a name pattern or wavelength is for plain GeoTIFF, not for {product}; leave it out"
+            )
         return geotiff.open_stack(path, strict=strict, pattern=pattern, wavelength=wavelength)
     for reader in READERS:
-        if reader.PRODUCT == product or (product is None and reader.recognises(path)):
+        if product == reader.PRODUCT or (product is None and reader.recognises(path)):
             return reader.open_stack(path, strict=strict)
     raise UnknownFormatError(f"{path}: no known product here; --format takes one of: {names}")

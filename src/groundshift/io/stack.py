@@ -67,7 +67,9 @@ class InterferogramStack:
 
     def __post_init__(self) -> None:
         if not self.pairs:
-            raise NoDataError(f"{self.root}: no usable interferogram; run `groundshift info` to see why each is skipped")
+            raise NoDataError(
+                f"{self.root}: no usable interferogram; run `groundshift info` to see why each is skipped"
+            )
 
     @property
     def dates(self) -> list["np.datetime64"]:

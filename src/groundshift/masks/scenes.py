@@ -16,8 +16,8 @@ import rasterio
 from numpy.typing import NDArray
 
 from groundshift.errors import DamagedFileError, MissingFileError, ProductError
-from groundshift.geometry.geocode import sample_raster
 from groundshift.io.rasters import raster_grid
+from groundshift.io.sample import sample_raster
 from groundshift.types import Grid
 
 __all__ = ["BANDS", "Scene", "find_scenes", "read_reflectance"]

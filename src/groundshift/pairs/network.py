@@ -58,6 +58,8 @@ class DateGap(NamedTuple):
     after: date
     connected: bool
     """Whether some chain of pairs joins both dates."""
+    spanned: bool
+    """Whether some pair begins no later and ends no earlier; pairs of other groups count."""
 
     @property
     def days(self) -> int:
@@ -127,11 +129,16 @@ def date_graph(pairs: Sequence[Pair], *, max_spacing: float = 36) -> DateGraph:
     members: dict[date, list[date]] = {}
     for day in dates:
         members.setdefault(_leader(leader, day), []).append(day)
+    ends: dict[date, date] = {}
+    for pair in pairs:
+        ends[pair.reference] = max(pair.secondary, ends.get(pair.reference, date.min))
     gaps = []
+    reached = date.min
     for before, after in itertools.pairwise(dates):
         connected = _leader(leader, before) == _leader(leader, after)
+        reached = max(reached, ends.get(before, date.min))
         if not connected or (after - before).days > max_spacing:
-            gaps.append(DateGap(before, after, connected))
+            gaps.append(DateGap(before, after, connected, reached >= after))
     return DateGraph(dates, tuple(DateGroup(tuple(group)) for group in members.values()), tuple(gaps))
 
 

@@ -26,6 +26,7 @@ from shapely import MultiPolygon, Polygon, get_num_coordinates
 
 from groundshift.inventory.model import Kind, Target
 from groundshift.io.atomic import write_text
+from groundshift.pairs import date_graph
 from groundshift.report.content import (
     Patch,
     ReportContent,
@@ -47,7 +48,7 @@ from groundshift.report.layers import (
     round_limit,
     to_mercator,
 )
-from groundshift.report.network import find_gaps, find_groups, network_figure
+from groundshift.report.network import network_figure
 
 __all__ = ["MOST_PATCHES", "render_report", "write_report"]
 
@@ -372,16 +373,15 @@ def _patch(patch: Patch, target: Target, side: int) -> dict[str, Any]:
 def _track(track: TrackContent, number: int) -> dict[str, Any]:
     """Return a track with its pictures."""
     every = sorted({*track.pairs_used, *track.pairs_skipped}, key=lambda p: (p.reference, p.secondary))
-    gaps, groups = find_gaps(track.pairs_used), find_groups(track.pairs_used)
-    dates = [d for group in groups for d in group]
+    graph = date_graph(track.pairs_used)
     network = network_figure(every, track.pairs_used) if every else None
     return {
         "track": track,
-        "dates": len(dates),
-        "first": min(dates, default=None),
-        "last": max(dates, default=None),
-        "groups": len(groups),
-        "gaps": gaps,
+        "dates": len(graph.dates),
+        "first": min(graph.dates, default=None),
+        "last": max(graph.dates, default=None),
+        "groups": len(graph.groups),
+        "gaps": [gap for gap in graph.gaps if not gap.spanned],
         "network": Markup(to_svg_text(network, key=f"network-{number}")) if network else None,
         "months": Markup(to_svg_text(pairs_per_month_figure(track.pairs_used, track.pairs_skipped), key=f"m-{number}"))
         if every

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -15,59 +14,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from groundshift.io.atomic import atomic_path
+from groundshift.pairs import DateGap, date_graph
 from groundshift.types import Pair
 
-__all__ = ["GROUP_COLOURS", "Gap", "find_gaps", "find_groups", "network_figure", "save_figure"]
+__all__ = ["GROUP_COLOURS", "network_figure", "save_figure"]
 
 GROUP_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#B8860B", "#7A5195")
 """Colours of disconnected groups; they differ in lightness too, and are used again after the last."""
 
 _MANY_PAIRS = 1500
 """Above this the lines are drawn as pixels, so that vector files stay small."""
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A stretch between two neighbouring dates that no pair spans."""
-
-    start: date
-    end: date
-
-    @property
-    def days(self) -> int:
-        """Length in days."""
-        return (self.end - self.start).days
-
-
-def find_groups(pairs: Collection[Pair]) -> list[tuple[date, ...]]:
-    """Return the dates of each connected group, ascending, the group with the earliest date first."""
-    parent: dict[date, date] = {}
-
-    def root(day: date) -> date:
-        parent.setdefault(day, day)
-        while parent[day] != day:
-            parent[day] = parent[parent[day]]
-            day = parent[day]
-        return day
-
-    for pair in pairs:
-        a, b = sorted((root(pair.reference), root(pair.secondary)))
-        parent[b] = a
-    groups: dict[date, list[date]] = {}
-    for day in sorted(parent):
-        groups.setdefault(root(day), []).append(day)
-    return [tuple(days) for days in groups.values()]
-
-
-def find_gaps(pairs: Collection[Pair]) -> list[Gap]:
-    """Return the stretches between neighbouring dates that no pair spans, in order."""
-    gaps: list[Gap] = []
-    covered: date | None = None
-    for pair in sorted(pairs, key=lambda p: p.reference):
-        if covered is not None and pair.reference > covered:
-            gaps.append(Gap(covered, pair.reference))
-        covered = pair.secondary if covered is None else max(covered, pair.secondary)
-    return gaps
 
 
 def network_figure(pairs: Sequence[Pair], used: Collection[Pair] | None = None) -> Figure:
@@ -93,8 +49,9 @@ def network_figure(pairs: Sequence[Pair], used: Collection[Pair] | None = None) 
         raise ValueError("pairs must hold at least one pair, instead got none")
     chosen = set(pairs if used is None else used)
     kept, dropped = [p for p in pairs if p in chosen], [p for p in pairs if p not in chosen]
-    groups = find_groups(kept)
-    loose = {d for p in dropped for d in (p.reference, p.secondary)} - {d for g in groups for d in g}
+    graph = date_graph(kept)
+    groups = [group.dates for group in graph.groups]
+    loose = {d for p in dropped for d in (p.reference, p.secondary)} - set(graph.dates)
 
     figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     axes = figure.add_subplot()
@@ -147,7 +104,7 @@ def network_figure(pairs: Sequence[Pair], used: Collection[Pair] | None = None) 
             markersize=4.5,
             label=f"without a used pair: {len(dots)} dates",
         )
-    _draw_gaps(axes, find_gaps(kept))
+    _draw_gaps(axes, [gap for gap in graph.gaps if not gap.spanned])
     _dress(axes, pairs, with_baselines=bool(heights))
     if len(groups) > 6:
         axes.plot([], [], " ", label=f"and {len(groups) - 6} more groups")
@@ -206,14 +163,14 @@ def _line(pair: Pair, heights: dict[date, float]) -> NDArray[np.float64]:
     return np.column_stack([(start + end) / 2 + (end - start) / 2 * np.cos(angle), pair.days * np.sin(angle)])
 
 
-def _draw_gaps(axes: Axes, gaps: Sequence[Gap]) -> None:
+def _draw_gaps(axes: Axes, gaps: Sequence[DateGap]) -> None:
     """Shade the gaps and write the length of the longest three."""
     longest = sorted(gaps, key=lambda g: -g.days)[:3]
     for gap in gaps:
-        axes.axvspan(_day(gap.start), _day(gap.end), color="#808080", alpha=0.18, lw=0, zorder=0)
+        axes.axvspan(_day(gap.before), _day(gap.after), color="#808080", alpha=0.18, lw=0, zorder=0)
     for gap in longest:
         axes.text(
-            (_day(gap.start) + _day(gap.end)) / 2,
+            (_day(gap.before) + _day(gap.after)) / 2,
             0.97,
             f"no pair\n{gap.days} days",
             transform=axes.get_xaxis_transform(),

@@ -1,0 +1,1 @@
+"""Where paths, blocks, workers and progress meet."""

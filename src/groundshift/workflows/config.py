@@ -3,33 +3,65 @@
 The text beside each field is its help on the command line and its comment in the documentation.
 """
 
-from datetime import date
+import difflib
+import re
+from collections.abc import Collection
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from cyclopts import Parameter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
-from groundshift.errors import DamagedFileError, MissingFileError
-from groundshift.io.atomic import write_text
+from groundshift.errors import GroundshiftError
 
 __all__ = [
     "DetectConfig",
     "MaskConfig",
     "ScreenConfig",
+    "SettingError",
     "StackConfig",
     "SurveyConfig",
     "explain",
     "load_config",
     "merged",
+    "read_window",
     "save_config",
 ]
+
+_DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
+_WINDOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class SettingError(GroundshiftError, ValueError):
+    """A setting is not known, or its value is not one it can have."""
+
+
+def _to_day(value: Any) -> date:
+    """Read a date as YYYY-MM-DD or YYYYMMDD."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    match = _DAY.fullmatch(str(value).strip())
+    try:
+        return date(*map(int, match.groups())) if match else date.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError(f"expected a date, YYYY-MM-DD, instead got {_shown(value)}") from None
+
+
+def _listed(values: tuple[Any, ...]) -> str:
+    """Write a default of several values as it is typed."""
+    return " ".join(map(str, values))
+
+
+Day = Annotated[date, BeforeValidator(_to_day)]
 
 
 class Config(BaseModel):
     """Frozen, and strict about unknown names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class StackConfig(Config):
@@ -43,9 +75,9 @@ class StackConfig(Config):
     """How many next dates, for `nearest`."""
     max_bperp: Annotated[float, Field(gt=0)] | None = None
     """Longest perpendicular baseline, metres; none by default."""
-    start: date | None = None
+    start: Day | None = None
     """First date used, YYYY-MM-DD."""
-    end: date | None = None
+    end: Day | None = None
     """Last date used, YYYY-MM-DD."""
     working_pixel: Annotated[float, Field(gt=0)] = 40.0
     """Pixel size aimed at, metres; extra looks are taken to come near it, none if the product's pixels are larger."""
@@ -59,11 +91,14 @@ class StackConfig(Config):
     """Distance of the differences: 1 between neighbours; k > 1 from -k to +k working pixels."""
     weights: Literal["network", "equal"] = "network"
     """Pair weights that keep atmosphere and DEM error of the dates small, or all pairs alike."""
-    wet_months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = (4, 5, 6, 7, 8, 9)
-    """Months of the wet season; stacked apart from the dry ones. Empty: no seasonal stacks."""
-    sliding_years: Annotated[int, Field(ge=1)] | None = 2
-    """Length of the sliding stacks, whole calendar years; null: none."""
-    windows: dict[str, tuple[date, date]] = {}
+    wet_months: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=12)], ...],
+        Parameter(consume_multiple=True, negative_iterable="no-", show_default=_listed),
+    ] = (4, 5, 6, 7, 8, 9)
+    """Months of the wet season, 1 to 12; stacked apart from the dry ones. None: no seasonal stacks."""
+    sliding_years: Annotated[int, Field(ge=1, le=100), Parameter(negative_none="no-")] | None = 2
+    """Length of the sliding stacks, whole calendar years."""
+    windows: Annotated[dict[str, tuple[Day, Day]], Parameter(parse=False)] = {}
     """Further stacks by name: first and last date."""
     least_pairs: Annotated[int, Field(ge=2)] = 10
     """Seasonal and sliding stacks of fewer pairs are left out."""
@@ -71,6 +106,22 @@ class StackConfig(Config):
     """Stop at the first damaged pair instead of leaving it out."""
     memory_mb: Annotated[int, Field(ge=64)] = 600
     """Memory for sums and for pairs in flight, megabytes; smaller blocks of rows are taken to keep it."""
+
+    @field_validator("windows")
+    @classmethod
+    def _check_windows(cls, windows: dict[str, tuple[date, date]]) -> dict[str, tuple[date, date]]:
+        for name, (first, last) in windows.items():
+            if not _WINDOW_NAME.fullmatch(name) or name == "all":
+                raise ValueError(f"expected a name of letters, digits, - and _, not 'all', instead got {_shown(name)}")
+            if first >= last:
+                raise ValueError(f"expected the first date of {name} before the last, instead got {first} and {last}")
+        return windows
+
+    @model_validator(mode="after")
+    def _check_dates(self) -> "StackConfig":
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError(f"expected start before end, instead got {self.start} and {self.end}")
+        return self
 
 
 class DetectConfig(Config):
@@ -95,8 +146,8 @@ class MaskConfig(Config):
 
     dem: Path | None = None
     """Terrain heights (GeoTIFF); by default those of the product."""
-    snow: tuple[Path, ...] = ()
-    """Sentinel-2 scenes (SAFE folders or GeoTIFFs) from which snow is masked."""
+    snow: Annotated[tuple[Path, ...], Parameter(negative_iterable=(), show_default=False)] = ()
+    """Sentinel-2 scenes (SAFE folders or GeoTIFFs) from which snow is masked; give the option once for each."""
     snow_bands: tuple[int, int, int] | None = None
     """Which bands of a many-band GeoTIFF are B3, B8A and B11, counted from 1."""
     snow_offset: float | None = None
@@ -152,26 +203,35 @@ class SurveyConfig(Config):
 
 
 def load_config(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings.
+    """Read a YAML file of settings; it may name any part of a `SurveyConfig`.
 
     Raises
     ------
-    MissingFileError, DamagedFileError
-        If there is none, or it holds no mapping.
+    SettingError
+        If there is no such file, it holds no mapping, or a setting is unknown or has a value it cannot have.
     """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise MissingFileError(f"{path}: no such file; check the spelling") from error
+        raise SettingError(f"{path}: no such file; check the spelling of --config") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DamagedFileError(f"{path}: not a YAML file; see docs/survey.md for its form") from error
-    if not isinstance(found, dict):
-        raise DamagedFileError(f"{path}: expected names with values; see docs/survey.md for its form")
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark is not None else ""
+        raise SettingError(f"{path}: not a YAML file{place}; see docs/survey.md for its form") from error
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise SettingError(f"{path}: expected names with values; see docs/survey.md for its form")
+    found = {name: {} if value is None and name in _PARTS else value for name, value in found.items()}
+    try:
+        SurveyConfig.model_validate({"inputs": ["."], "output": ".", **found})
+    except ValidationError as error:
+        raise SettingError(explain(error, path)) from error
     return found
 
 
 def save_config(config: Config, path: Path) -> None:
     """Write the effective settings as YAML."""
+    from groundshift.io.atomic import write_text  # noqa: PLC0415  (readers load slowly; usage errors need none)
+
     write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
@@ -185,14 +245,95 @@ def merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if isinstance(value, BaseModel):
-            out[name] = merged(dict(out.get(name) or {}), value.model_dump(exclude_unset=True))
+            out[name] = {**(out.get(name) or {}), **value.model_dump(exclude_unset=True)}
         else:
             out[name] = value
     return out
 
 
-def explain(error: ValidationError) -> str:
-    """Say in one line what is wrong with a setting."""
+def read_window(text: str) -> tuple[str, tuple[date, date]]:
+    """Read a time window as the command line takes it: `NAME=FIRST:LAST`, dates YYYY-MM-DD.
+
+    Raises
+    ------
+    SettingError
+        If it has another form.
+
+    Examples
+    --------
+    >>> read_window("rains=2018-04-01:2018-09-30")
+    ('rains', (datetime.date(2018, 4, 1), datetime.date(2018, 9, 30)))
+    """
+    name, _, span = text.partition("=")
+    first, _, last = span.partition(":")
+    try:
+        window = (_to_day(first), _to_day(last))
+        StackConfig(windows={name: window})
+    except ValidationError as error:
+        raise SettingError(f"--window: {_expectation(error.errors()[0])}") from error
+    except ValueError as error:
+        raise SettingError(f"--window: expected NAME=YYYY-MM-DD:YYYY-MM-DD, instead got {_shown(text)}") from error
+    return name, window
+
+
+def explain(error: ValidationError, source: Path | None = None) -> str:
+    """Say in one line which setting is wrong, what is expected of it and what it was given.
+
+    `source` is the file that the setting stands in; without one it is an option of the command line.
+    """
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    return f"{name}: {first['msg']}, instead got {first.get('input')!r}"
+    keys = [str(part) for part in first["loc"]]
+    if source is None:
+        name = "--" + ".".join(k for k in keys if k not in _PARTS and not k.isdigit()).replace("_", "-")
+        return f"{name}: {_expectation(first)}" if len(name) > 2 else _expectation(first)
+    return f"{source}: {'.'.join(keys)}{': ' if keys else ''}{_expectation(first)}"
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    """Say what was expected of a value, and what came instead."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind in ("value_error", "assertion_error"):
+        return str(context.get("error", detail["msg"]))
+    if kind == "extra_forbidden":
+        return f"no such setting{_nearest(str(detail['loc'][-1]), detail['loc'][:-1])}; see docs/survey.md for all"
+    words = {
+        "missing": "a value",
+        "greater_than": f"more than {context.get('gt')}",
+        "greater_than_equal": f"at least {context.get('ge')}",
+        "less_than": f"less than {context.get('lt')}",
+        "less_than_equal": f"at most {context.get('le')}",
+        "literal_error": f"one of {context.get('expected')}",
+        "finite_number": "a finite number",
+        "int_from_float": "a whole number",
+    }
+    stems = {"int": "a whole number", "float": "a number", "bool": "true or false", "path": "a path", "string": "text"}
+    stems |= {"tuple": "a list", "dict": "names with values", "model": "names with values"}
+    expected = words.get(kind) or stems.get(kind.split("_")[0])
+    expected = f"expected {expected}" if expected else detail["msg"]
+    return f"{expected}, instead got {_shown(detail['input'])}"
+
+
+def _nearest(name: str, place: Collection[int | str]) -> str:
+    """Suggest the setting that was probably meant."""
+    part = next((p for p in place if p in _PARTS), None)
+    model: type[BaseModel] = _PARTS[str(part)] if part is not None else SurveyConfig
+    near = difflib.get_close_matches(name, model.model_fields, 1)
+    if near:
+        return f", did you mean {near[0]}"
+    home = next((p for p, m in _PARTS.items() if name in m.model_fields), None)
+    return f" here, it belongs under {home}" if home is not None else ""
+
+
+def _shown(value: Any) -> str:
+    """Write a value for a message, shortened."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "stack": StackConfig,
+    "detect": DetectConfig,
+    "mask": MaskConfig,
+    "screen": ScreenConfig,
+}
+"""The parts of a `SurveyConfig`; on the command line their settings stand side by side."""

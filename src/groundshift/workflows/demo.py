@@ -50,7 +50,10 @@ def simulate_to(config: SceneConfig, folder: Path, reporter: Reporter) -> Scene:
 
 
 def compare(targets: tuple[Target, ...], scene: Scene, least_velocity: float) -> Score:
-    """Count slides found and targets that are right; a slide counts if its velocity along the line of sight reaches `least_velocity` mm/yr."""
+    """Count slides found and targets that are right.
+
+    A slide counts if its velocity along the line of sight reaches `least_velocity` mm/yr.
+    """
     moving = [s for s in scene.slides if abs(s.los_velocity) >= least_velocity]
     return Score(
         slides=len(moving),

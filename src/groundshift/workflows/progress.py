@@ -4,12 +4,14 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from groundshift.errors import OutputError
 
 __all__ = ["Reporter"]
 
@@ -22,17 +24,21 @@ class Reporter:
     quiet : bool
         Say nothing on the terminal but errors.
     log : path, optional
-        File to which one JSON object per event is appended.
+        File to which one JSON object per event is appended; made with the first of them, in a folder that stands.
     """
 
     def __init__(self, *, quiet: bool = False, log: Path | None = None) -> None:
         self.quiet = quiet
         self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
         self.started = time.monotonic()
+        self._path = log
         self._log: IO[str] | None = None
-        if log is not None:
-            log.parent.mkdir(parents=True, exist_ok=True)
-            self._log = log.open("a", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def say(self, message: str, **facts: Any) -> None:
         """Tell one line, and log it with the facts behind it."""
@@ -45,11 +51,24 @@ class Reporter:
         self.log("warning", text=message, **facts)
 
     def log(self, event: str, **facts: Any) -> None:
-        """Append one event to the log."""
-        if self._log is not None:
-            entry = {"event": event, "seconds": round(time.monotonic() - self.started, 3), **facts}
+        """Append one event to the log.
+
+        Raises
+        ------
+        OutputError
+            If the log cannot be written.
+        """
+        if self._path is None:
+            return
+        entry = {"event": event, "seconds": round(time.monotonic() - self.started, 3), **facts}
+        try:
+            if self._log is None:
+                self._log = self._path.open("a", encoding="utf-8")
             self._log.write(json.dumps(entry, default=str) + "\n")
             self._log.flush()
+        except OSError as error:
+            path, self._path = self._path, None
+            raise OutputError(f"{path}: cannot be written ({error.strerror}); free some space and run again") from error
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Any]:
@@ -73,5 +92,7 @@ class Reporter:
     def close(self) -> None:
         """Close the log."""
         if self._log is not None:
-            self._log.close()
+            # What could not be written was reported when it was written.
+            with suppress(OSError):
+                self._log.close()
             self._log = None

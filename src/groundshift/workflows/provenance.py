@@ -24,11 +24,16 @@ def write_provenance(path: Path, files: Iterable[Path], facts: dict[str, Any], r
     A file that cannot be read any more has the checksum null.
     """
     every = sorted(set(files))
-    with reporter.bar("checksums", len(every)) as advance, ThreadPoolExecutor(max_workers=2) as pool:
-        sums = {}
-        for file, digest in zip(every, pool.map(_checksum, every), strict=True):
-            sums[str(file)] = digest
-            advance()
+    sums = {}
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
+        with reporter.bar("checksums", len(every)) as advance:
+            for file, digest in zip(every, pool.map(_checksum, every), strict=True):
+                sums[str(file)] = digest
+                advance()
+    finally:
+        # An interrupted run does not wait for the files that are left.
+        pool.shutdown(cancel_futures=True)
     record = {
         "groundshift": __version__,
         "python": platform.python_version(),

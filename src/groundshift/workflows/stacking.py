@@ -5,13 +5,12 @@ from the memory allowed, so that it does not grow with the number of pairs. A pa
 is left out and the stack begun anew without it, so that every row is made of the same pairs.
 """
 
-import hashlib
-import json
 import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from groundshift import __version__
 from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError, OutputError
 from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
 from groundshift.gradients.noise import NoiseShare, measure_noise
@@ -32,6 +30,15 @@ from groundshift.pairs import select_pairs
 from groundshift.types import Grid, Looks, Pair, Window
 from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
+from groundshift.workflows.resume import (
+    PairFailedError,
+    blocks_left,
+    find_finished,
+    find_unfinished,
+    fingerprint,
+    recall_damaged,
+    remember_damaged,
+)
 
 __all__ = ["StackOutput", "choose_looks", "choose_smoothing", "preview", "stack_track"]
 
@@ -87,21 +94,29 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
         If a pair is damaged and `config.strict` is set.
     """
     problems: list[Problem] = []
+    damaged: dict[str, Window] = {}
     pairs = _selected(stack, config)
+
+    def leave_out(failed: PairFailedError) -> None:
+        if config.strict:
+            raise DamagedFileError(str(failed)) from failed
+        reporter.warn(f"{failed}; pair left out")
+        problems.append(Problem(stack.files.get(failed.pair, (stack.root,))[0], str(failed)))
+        damaged[failed.pair.name] = failed.window
+        pairs.remove(failed.pair)
+        if not pairs:
+            raise NoDataError(f"{stack.root}: no readable pair is left; last: {failed}") from failed
+
+    for failed in recall_damaged(folder, stack.select(pairs)):
+        leave_out(failed)
     while True:
         try:
             output = _stack_pairs(stack.select(pairs), config, folder, reporter)
             output.problems = problems
             return output
-        except _PairFailedError as failed:
-            if config.strict:
-                raise DamagedFileError(str(failed)) from failed
-            reporter.warn(f"{failed}; pair left out")
-            paths = stack.files.get(failed.pair, (stack.root,))
-            problems.append(Problem(paths[0], str(failed)))
-            pairs.remove(failed.pair)
-            if not pairs:
-                raise NoDataError(f"{stack.root}: no readable pair is left; last: {failed}") from failed
+        except PairFailedError as failed:
+            leave_out(failed)
+            remember_damaged(folder, damaged)
 
 
 def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
@@ -130,14 +145,6 @@ def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
     }
 
 
-class _PairFailedError(GroundshiftError):
-    """One pair cannot be read."""
-
-    def __init__(self, pair: Pair, message: str) -> None:
-        super().__init__(message)
-        self.pair = pair
-
-
 def _stack_pairs(
     stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter
 ) -> StackOutput:
@@ -151,19 +158,19 @@ def _stack_pairs(
             f"{looks.y} x {looks.x} and an averaging window of {smoothing}; lower --working-pixel or --smoothing"
         )
     final, growing = folder / "gradients.zarr", folder / ".gradients.zarr.partial"
-    mark = _fingerprint(stack, config)
-    done = _finished(final, mark)
+    mark = fingerprint(stack, config)
+    done = find_finished(final, mark)
     if done is not None:
         reporter.say(f"{stack.track}: sums of {len(stack.pairs)} pairs are there already")
         return StackOutput(done, looks, reused=True)
 
     directions = directions_of(stack.grid.axis_names, diagonals=config.diagonals, step=config.step)
-    file = _unfinished(growing, mark)
     try:
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="read") as pool:
+        file = find_unfinished(growing, mark)
+        with _reading_pool() as pool:
             if file is None:
                 plan = _plan(stack, config, looks, smoothing, directions, pool, reporter)
-                block = _block_rows(plan, looks, stack.grid.shape, config.memory_mb)
+                block = _block_rows(plan, config.memory_mb)
                 folder.mkdir(parents=True, exist_ok=True)
                 file = SumsFile.create(growing, plan, mark, block, _read_height(stack, looks))
             output = StackOutput(file, looks)
@@ -175,7 +182,7 @@ def _stack_pairs(
         if isinstance(error, GroundshiftError):
             raise
         raise OutputError(
-            f"{final}: cannot be written ({error.strerror}); free some space or choose another folder and run again"
+            f"{final}: cannot be written ({error.strerror or error}); free some space or choose another folder and run again"
         ) from error
     output.sums = open_sums(final)
     return output
@@ -211,7 +218,9 @@ def _plan(
         "plan", track=stack.track, pairs=len(stack.pairs), looks=looks, smoothing=smoothing,
         noise=noise, windows={w.name: len(w.members) for w in windows},
     )  # fmt: skip
-    return StackPlan(stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look)
+    return StackPlan(
+        stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look
+    )
 
 
 def _selected(stack: InterferogramStack, config: StackConfig) -> list[Pair]:
@@ -249,7 +258,7 @@ def _dem_variance(stack: InterferogramStack, smoothing: int) -> float:
     """
     incidence = math.radians(stack.look.incidence if stack.look else 39.0)
     per_metre = 4 * math.pi / (stack.wavelength * 850_000.0 * math.sin(incidence)) * _DEM_GRADIENT
-    return (per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2
+    return float((per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2)
 
 
 def _sampled_noise(
@@ -288,7 +297,17 @@ def _sampled_noise(
     return NoiseShare(share, 1 - 2 * share)
 
 
-def _block_rows(plan: StackPlan, looks: Looks, shape: tuple[int, int], memory_mb: int) -> int:
+@contextmanager
+def _reading_pool() -> Iterator[ThreadPoolExecutor]:
+    """Give a pool of readers; when the block is left, what it has not begun is not read any more."""
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="read")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _block_rows(plan: StackPlan, memory_mb: int) -> int:
     """Rows of working pixels that fit the memory: half of it for sums, half for pairs in flight."""
     per_row = 4 * len(plan.windows) * plan.planes * plan.grid.shape[1]
     fitting = int(memory_mb * 5e5 / per_row)
@@ -307,14 +326,11 @@ def _fill(
     """Sum all row blocks that are not done yet."""
     plan = file.plan
     height, width = plan.grid.shape
-    rows = _block_rows(plan, looks, stack.grid.shape, memory_mb)
     before = plan.smoothing // 2 + max(0, *(-o[0] for d in plan.directions for o in (d.start, d.end)))
     after = plan.smoothing - plan.smoothing // 2 + max(1, *(o[0] for d in plan.directions for o in (d.start, d.end)))
-    done = {first for first, _ in file.rows_done}
-    blocks = [first for first in range(0, height, rows) if first not in done]
+    blocks = blocks_left(file, _block_rows(plan, memory_mb))
     with reporter.bar(f"{stack.track}: stacking", len(blocks) * len(stack.pairs)) as advance:
-        for first in blocks:
-            past = min(first + rows, height)
+        for first, past in blocks:
             top, bottom = max(first - before, 0), min(past + after, height)
             window = Window(top * looks.y, 0, (bottom - top) * looks.y, width * looks.x)
             sums = empty_sums(plan, (bottom - top, width))
@@ -350,13 +366,8 @@ def _batches(
     waiting = ask(groups[0], buffers[0])
     for turn, members in enumerate(groups):
         began = time.perf_counter()
-        try:
-            for future in waiting:
-                future.result()
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+        for future in waiting:
+            future.result()
         output.seconds_reading += time.perf_counter() - began
         output.bytes_read += 8 * window.height * window.width * len(members)
         if turn + 1 < len(groups):
@@ -369,36 +380,7 @@ def _read(stack: InterferogramStack, pair: Pair, window: Window) -> NDArray[np.c
     try:
         return stack.read(pair, window)
     except GroundshiftError as error:
-        raise _PairFailedError(pair, str(error)) from error
-
-
-def _fingerprint(stack: InterferogramStack, config: StackConfig) -> str:
-    """Tell what sums are made from: settings, version, pairs, and the size and time of their files."""
-    facts = {
-        "version": __version__,
-        "config": config.model_dump(mode="json", exclude={"memory_mb", "strict"}),
-        "pairs": [
-            [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
-            for p in stack.pairs
-        ],
-    }
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-
-def _finished(path: Path, mark: str) -> SumsFile | None:
-    """Return finished sums with this fingerprint."""
-    if not path.exists():
-        return None
-    try:
-        file = open_sums(path)
-    except DamagedFileError:
-        return None
-    return file if file.fingerprint == mark else None
-
-
-def _unfinished(path: Path, mark: str) -> SumsFile | None:
-    """Return unfinished sums with this fingerprint, or clear away others."""
-    file = _finished(path, mark)
-    if file is None and path.exists():
-        shutil.rmtree(path)
-    return file
+        raise PairFailedError(pair, window, str(error)) from error
+    except OSError as error:
+        path = error.filename or stack.files.get(pair, (stack.root,))[0]
+        raise PairFailedError(pair, window, f"{path}: cannot be read ({error.strerror or error})") from error

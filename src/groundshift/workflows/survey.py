@@ -1,17 +1,20 @@
 """The main job: interferograms of one or several tracks in, an inventory of moving ground out."""
 
+import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
-from shapely import Polygon, unary_union
+from shapely import MultiPolygon, Polygon, unary_union
 
 from groundshift import __version__
 from groundshift.detect import Detection
-from groundshift.errors import GroundshiftError, NoDataError
+from groundshift.errors import GroundshiftError, NoDataError, OutputError, ProductError
 from groundshift.geometry import downslope_sensitivity, downslope_velocity, ring_to_lonlat
+from groundshift.gradients.store import SumsFile
 from groundshift.inventory import (
     Overlay,
     Run,
@@ -29,18 +32,22 @@ from groundshift.inventory import (
     write_sample,
 )
 from groundshift.inventory.density import density, write_density
-from groundshift.gradients.store import SumsFile
 from groundshift.io import InterferogramStack, Problem, open_stack
 from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
 from groundshift.types import Grid, LookGeometry, Pair
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
+from groundshift.workflows.output import check_output, claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import detect_on, look_at_ground, valid_nodes, velocity_of
 
-__all__ = ["SurveyOutput", "TrackResult", "conclude", "detect_track", "open_tracks", "run_survey", "survey_track"]
+__all__ = ["SurveyOutput", "TrackResult", "conclude", "detect_track", "open_tracks", "run_survey", "survey_track", "tell_problems"]
+
+
+_TOLD = 5
+"""Files left out that are named on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +86,13 @@ def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[Interfero
     Raises
     ------
     GroundshiftError
-        If an input cannot be opened, or `located` is asked for and it does not know where it lies on Earth.
+        If an input cannot be opened or is given twice, or `located` is asked for and it does not know where it lies on
+        Earth.
     """
     stacks: list[InterferogramStack] = []
-    for path in config.inputs:
+    for number, path in enumerate(config.inputs):
+        if path.resolve() in [other.resolve() for other in config.inputs[:number]]:
+            raise ProductError(f"{path}: given twice; name each input once")
         stack = open_stack(
             path,
             product=config.product,
@@ -90,10 +100,10 @@ def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[Interfero
             wavelength=config.wavelength,
             strict=config.stack.strict,
         )
+        # The name becomes that of a folder, whatever the product says.
+        plain = re.sub(r"[^\w.-]+", "-", stack.track).strip(".-") or "track"
         taken = {s.track for s in stacks}
-        name, number = stack.track, 2
-        while name in taken:
-            name, number = f"{stack.track}-{number}", number + 1
+        name = next(n for n in (plain, *(f"{plain}-{k}" for k in itertools.count(2))) if n not in taken)
         if located and not is_located(stack.grid):
             raise NoDataError(
                 f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or geometry "
@@ -115,22 +125,24 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If nothing can be surveyed, or an output cannot be written.
     """
     started = datetime.now(UTC)
+    check_output(config.output, config.inputs)
     stacks = open_tracks(config)
-    save_config(config, config.output / "run.yaml")
-
-    results, failures = [], []
-    for stack in stacks:
-        try:
-            results.append(survey_track(stack, config, reporter))
-        except GroundshiftError as error:
-            if len(stacks) == 1 or config.stack.strict:
+    with claimed(config.output):
+        save_config(config, config.output / "run.yaml")
+        results, failures = [], []
+        for stack in stacks:
+            try:
+                results.append(survey_track(stack, config, reporter))
+            except OutputError:
                 raise
-            reporter.warn(f"{stack.track} left out: {error}")
-            failures.append(f"{stack.track} left out: {error}")
-    if not results:
-        raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
-
-    return conclude(results, config, reporter, command, started, failures)
+            except GroundshiftError as error:
+                if len(stacks) == 1 or config.stack.strict:
+                    raise
+                reporter.warn(f"{stack.track} left out: {error}")
+                failures.append(f"{stack.track} left out: {error}")
+        if not results:
+            raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
+        return conclude(results, config, reporter, command, started, failures)
 
 
 def conclude(
@@ -149,7 +161,7 @@ def conclude(
     first = min(p.reference for r in results for p in r.pairs)
     last = max(p.secondary for r in results for p in r.pairs)
     found = _targets(results, config, first, last)
-    covered = unary_union([r.footprint for r in results])
+    covered = _united([r.footprint for r in results])
     targets = carry_identity(found, before, covered=covered)
     run = Run(
         started=started,
@@ -191,6 +203,7 @@ def conclude(
 def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Reporter) -> TrackResult:
     """Stack one track, look for moving bodies in every time window, and write its maps."""
     folder = config.output / "stacks" / source.track
+    tell_problems(source, reporter)
     stacked = stack_track(source, config.stack, folder, reporter)
     used = set(stacked.sums.plan.pairs)
     return detect_track(
@@ -202,6 +215,18 @@ def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Rep
         unused=[p for p in source.pairs if p not in used],
         files=[f for p in stacked.sums.plan.pairs for f in source.files.get(p, ())],
     )
+
+
+def tell_problems(source: InterferogramStack, reporter: Reporter) -> None:
+    """Tell of the files that the reader left out: the first by name, all of them in the log."""
+    left_out = [p for p in source.problems if p.skipped]
+    for problem in left_out[:_TOLD]:
+        reporter.console.print(f"warning: {problem.message}", style="yellow", markup=False)
+    if len(left_out) > _TOLD:
+        more = len(left_out) - _TOLD
+        reporter.warn(f"{source.track}: {more} more files left out; log.jsonl and `groundshift info` name them")
+    for problem in source.problems:
+        reporter.log("problem", track=source.track, path=problem.path, text=problem.message, skipped=problem.skipped)
 
 
 def detect_track(
@@ -232,8 +257,6 @@ def detect_track(
                 histogram = significance_histogram(np.where(mask.valid, stack.significance, np.nan))
                 shares = [MaskShare(row.name, row.removed) for row in mask.table]
             advance()
-    for problem in problems:
-        reporter.log("problem", track=plan.track, path=problem.path, text=problem.message, skipped=problem.skipped)
     map_grid = lonlat_grid(plan.grid, REPORT_SIDE)
     return TrackResult(
         name=plan.track,
@@ -285,21 +308,28 @@ def _targets(
     return found
 
 
+def _united(shapes: Sequence[Polygon]) -> Polygon | MultiPolygon:
+    """Unite the footprints of all tracks."""
+    united = unary_union(shapes)
+    return united if isinstance(united, Polygon | MultiPolygon) else Polygon()
+
+
 def _footprint(grid: Grid) -> Polygon:
-    """Outline of a grid in longitude and latitude."""
+    """Return the outline of a grid in longitude and latitude, no larger than its convex hull."""
     height, width = grid.shape
     rows, columns = np.linspace(-0.5, height - 0.5, 25), np.linspace(-0.5, width - 0.5, 25)
     y = np.concatenate([np.full(25, -0.5), rows, np.full(25, height - 0.5), rows[::-1]])
     x = np.concatenate([columns, np.full(25, width - 0.5), columns[::-1], np.full(25, -0.5)])
-    return Polygon(ring_to_lonlat(y, x, grid)).convex_hull
+    hull = Polygon(ring_to_lonlat(y, x, grid)).convex_hull
+    return hull if isinstance(hull, Polygon) else Polygon()
 
 
-def _area_km2(shape: Polygon) -> float:
+def _area_km2(shape: Polygon | MultiPolygon) -> float:
     """Area on the ellipsoid."""
     return geodesic_area_m2(shape) / 1e6
 
 
-def _cell_km(shape: Polygon) -> float:
+def _cell_km(shape: Polygon | MultiPolygon) -> float:
     """Pixel of the density map: a hundredth of the side of the surveyed area, between 0.05 and 1 km."""
     return float(np.clip(np.sqrt(_area_km2(shape)) / 100, 0.05, 1.0))
 

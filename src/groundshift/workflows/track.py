@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from groundshift.detect import Detection, Rules, Screen, find_bodies, to_detection
 from groundshift.errors import GroundshiftError
-from groundshift.geometry import SlopeAspect, downslope_sensitivity, layover_shadow, sample_raster, slope_aspect
+from groundshift.geometry import SlopeAspect, downslope_sensitivity, layover_shadow, slope_aspect
 from groundshift.gradients.integrate import relative_velocity
 from groundshift.gradients.stack import GradientStack, node_offset
 from groundshift.gradients.store import SumsFile
+from groundshift.io.sample import sample_raster
 from groundshift.masks import CombinedMask, combine, no_layover, no_shadow, snow_on_grid
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig
 from groundshift.workflows.progress import Reporter

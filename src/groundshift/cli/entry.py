@@ -1,0 +1,109 @@
+"""Where a command line enters, and where every error becomes one line."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from cyclopts import App, Parameter
+from cyclopts.exceptions import CycloptsError
+from pydantic import ValidationError
+from rich.console import Console
+
+from groundshift import __version__
+from groundshift.cli import surveys
+from groundshift.cli.options import UsageError, written_default
+from groundshift.errors import GroundshiftError
+from groundshift.workflows.config import SettingError, explain
+
+__all__ = ["app", "main"]
+
+app = App(
+    name="groundshift",
+    help="Finds ground that moves by itself in stacks of radar interferograms.",
+    version=__version__,
+    help_format="plaintext",
+    default_parameter=Parameter(show_default=written_default),
+)
+for command in (surveys.info, surveys.survey, surveys.stack, surveys.detect):
+    app.command(command)
+app.command(
+    "groundshift.cli.scenes:simulate",
+    name="simulate",
+    help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",
+)
+app.command(
+    "groundshift.cli.scenes:demo",
+    name="demo",
+    help="Run the whole chain on a simulated scene and hold the result against its truth.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; exit code 0 done, 1 could not, 2 wrong usage."""
+    if arguments is None and not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    try:
+        with _terminable():
+            result = app(
+                sys.argv[1:] if arguments is None else list(arguments),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
+            )
+            # Here, so that a closed pipe shows now and not when the interpreter ends.
+            sys.stdout.flush()
+        return int(result or 0)
+    except (UsageError, SettingError) as error:
+        return _fail(str(error), 2)
+    except GroundshiftError as error:
+        return _fail(str(error), 1)
+    except CycloptsError as error:
+        return _fail(_usage(error), 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted; run the same command again to continue", 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("out of memory; lower --memory-mb, or survey a smaller area", 1)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return _fail(f"{error.filename or 'a file'}: {reason}; check permissions and free space", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    """Say in one line why the run ends."""
+    line = " ".join(message.split())
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"groundshift: {line}", markup=False)
+    return code
+
+
+def _usage(error: CycloptsError) -> str:
+    """Say what is wrong with a command line."""
+    if isinstance(error.__cause__, ValidationError):
+        return explain(error.__cause__)
+    command = " ".join(["groundshift", *(error.command_chain or ())])
+    return f"{str(error).strip().rstrip('.')}; see {command} --help"
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a batch system's request to end do what Ctrl-C does: leave nothing half written."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        # Only the main thread may handle signals.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

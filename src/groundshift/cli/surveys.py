@@ -1,0 +1,200 @@
+"""Commands on interferograms: look at them, survey them, or run the stages singly.
+
+What does the work is imported inside the commands: help and wrong usage are answered without loading it.
+"""
+# ruff: noqa: PLC0415
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from groundshift.cli.options import (
+    AsJson,
+    ConfigFile,
+    DryRun,
+    Flat,
+    Inputs,
+    Output,
+    Pattern,
+    Product,
+    Quiet,
+    UsageError,
+    Wavelength,
+    WindowOption,
+    print_facts,
+    print_json,
+    settings_of,
+    typed_command,
+)
+from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig, StackConfig, SurveyConfig
+from groundshift.workflows.output import check_output
+from groundshift.workflows.progress import Reporter
+
+if TYPE_CHECKING:
+    from groundshift.workflows.survey import SurveyOutput
+
+__all__ = ["conclude", "detect", "info", "stack", "survey"]
+
+
+def info(
+    path: Annotated[Path, Parameter(help="Folder or file of interferograms.")],
+    *,
+    product: Product = None,
+    pattern: Pattern = None,
+    wavelength: Wavelength = None,
+    network: Annotated[Path | None, Parameter(help="Draw the network of pairs to this PNG, SVG or PDF.")] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what the reader sees: format, grid, pairs, dates, gaps, signs, problems. Exits 1 if a pair is unusable."""
+    if network is not None and network.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise UsageError(f"--network: expected a name that ends in .png, .svg or .pdf, instead got {str(network)!r}")
+    if wavelength is not None and not 0 < wavelength < float("inf"):
+        raise UsageError(f"--wavelength: expected more than 0, instead got {wavelength}")
+    from groundshift.io import open_stack
+    from groundshift.workflows.inspect import describe, draw_network
+
+    found = open_stack(path, product=product, pattern=pattern, wavelength=wavelength)
+    facts = describe(found)
+    if network is not None:
+        draw_network(found, network)
+        facts["network_picture"] = str(network)
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+    return 1 if facts["skipped"] else 0
+
+
+def survey(
+    inputs: Inputs = (),
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    product: Product = None,
+    pattern: Pattern = None,
+    wavelength: Wavelength = None,
+    stack: Annotated[StackConfig | None, Flat] = None,
+    window: WindowOption = (),
+    detect: Annotated[DetectConfig | None, Flat] = None,
+    mask: Annotated[MaskConfig | None, Flat] = None,
+    screen: Annotated[ScreenConfig | None, Flat] = None,
+    sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
+    seed: Annotated[int | None, Parameter(help="Seed of that draw (0).")] = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
+    settings = settings_of(
+        config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
+        stack=stack, detect=detect, mask=mask, screen=screen, sample_size=sample_size, seed=seed,
+    )  # fmt: skip
+    check_output(settings.output, settings.inputs)
+    if dry_run:
+        return _preview(settings, as_json, located=True)
+    from groundshift.workflows.survey import run_survey
+
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        conclude(run_survey(settings, reporter, typed_command()), reporter, as_json)
+    return 0
+
+
+def stack(
+    inputs: Inputs = (),
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    product: Product = None,
+    pattern: Pattern = None,
+    wavelength: Wavelength = None,
+    stack: Annotated[StackConfig | None, Flat] = None,
+    window: WindowOption = (),
+    paper_mode: Annotated[
+        bool,
+        Parameter(
+            negative=(), help="Also re-wrap the running sum and unwrap it, as paper 000 does; beside the direct sum."
+        ),
+    ] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Stack phase gradients and write the sums and maps, without detecting anything."""
+    settings = settings_of(
+        config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
+        stack=stack,
+    )  # fmt: skip
+    check_output(settings.output, settings.inputs)
+    if dry_run:
+        return _preview(settings, as_json, located=False)
+    from groundshift.workflows.stages import run_stack
+
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        done = run_stack(settings, reporter, paper_mode=paper_mode)
+    if as_json:
+        print_json({"tracks": done})
+    return 0
+
+
+def detect(
+    stacks: Annotated[
+        tuple[Path, ...], Parameter(help="Folders that `stack` or `survey` wrote, or gradients.zarr.")
+    ] = (),
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    detect: Annotated[DetectConfig | None, Flat] = None,
+    mask: Annotated[MaskConfig | None, Flat] = None,
+    screen: Annotated[ScreenConfig | None, Flat] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Detect moving ground on finished stacks: other thresholds or masks without stacking again."""
+    if not stacks:
+        raise UsageError("no stacks given; name folders that `groundshift stack` wrote")
+    settings = settings_of(config, inputs=stacks, output=output, detect=detect, mask=mask, screen=screen)
+    check_output(settings.output, settings.inputs)
+    from groundshift.workflows.stages import run_detect
+
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        conclude(run_detect(settings, reporter, typed_command()), reporter, as_json)
+    return 0
+
+
+def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: Any) -> None:
+    """Tell what a survey found and where it lies; `more` joins the JSON."""
+    if as_json:
+        print_json({
+            "inventory": str(output.inventory), "report": str(output.report), "pairs": output.pairs_used,
+            "skipped": output.pairs_skipped, "area_km2": output.area_km2, "seconds": output.seconds,
+            "targets": [
+                {"id": t.id, "kind": t.kind, "score": t.score, "velocity_los_mm_yr": t.velocity_los_mm_yr,
+                 "centre": [t.geometry.centroid.x, t.geometry.centroid.y], "area_m2": t.area_m2}
+                for t in output.targets
+            ],
+            **more,
+        })  # fmt: skip
+        return
+    count = len(output.targets)
+    left_out = f", {output.pairs_skipped} files left out" if output.pairs_skipped else ""
+    reporter.say(
+        f"{count} target{'s' if count != 1 else ''} on {output.area_km2:,.1f} km2 from {output.pairs_used} pairs"
+        f"{left_out} in {output.seconds:.0f} s"
+    )
+    reporter.say(f"inventory: {output.inventory}")
+    reporter.say(f"report: {output.report}")
+
+
+def _preview(settings: SurveyConfig, as_json: bool, *, located: bool) -> int:
+    """Say what a run would do."""
+    from groundshift.workflows.stacking import preview
+    from groundshift.workflows.survey import open_tracks
+
+    facts = [preview(source, settings.stack) for source in open_tracks(settings, located=located)]
+    if as_json:
+        print_json({"output": str(settings.output), "tracks": facts})
+    else:
+        for fact in facts:
+            print_facts(fact)
+    return 0
