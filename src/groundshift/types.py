@@ -144,9 +144,7 @@ class MapGrid:
     def _to_lonlat(self) -> Transformer:
         return Transformer.from_crs(self.crs, "EPSG:4326", always_xy=True)
 
-    def lonlat(
-        self, y: NDArray[np.float64], x: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def lonlat(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Longitude and latitude in degrees of pixel coordinates (fractions allowed, also outside the grid)."""
         y, x = np.asarray(y, np.float64) + 0.5, np.asarray(x, np.float64) + 0.5
         t = self.transform
@@ -156,11 +154,11 @@ class MapGrid:
     def multilooked(self, looks: Looks) -> "MapGrid":
         """Return the grid after `looks`; rows and columns that do not fill a look are cut off."""
         shape = (self.shape[0] // looks.y, self.shape[1] // looks.x)
-        return replace(self, shape=shape, transform=self.transform * Affine.scale(looks.x, looks.y))
+        return replace(self, shape=shape, transform=self.transform @ Affine.scale(looks.x, looks.y))
 
     def shifted(self, dy: float, dx: float) -> "MapGrid":
         """Return the grid moved by a fraction of a pixel: its pixel (0, 0) lies where (dy, dx) lay."""
-        return replace(self, transform=self.transform * Affine.translation(dx, dy))
+        return replace(self, transform=self.transform @ Affine.translation(dx, dy))
 
     def cropped(self, window: Window) -> "MapGrid":
         """Return the part of the grid that `window` covers."""
@@ -191,9 +189,7 @@ class RadarGrid:
     axis_signs = (1, 1)
     """The array index grows along both named axes."""
 
-    def lonlat(
-        self, y: NDArray[np.float64], x: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def lonlat(self, y: NDArray[np.float64], x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Longitude and latitude in degrees of pixel coordinates; NaN where the lookup knows none.
 
         Bilinear between lookup pixels, continued linearly up to one pixel outside.
@@ -232,9 +228,7 @@ class RadarGrid:
 Grid = MapGrid | RadarGrid
 
 
-def _bilinear(
-    field: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _bilinear(field: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Interpolate at fractional pixel coordinates, continuing linearly up to one pixel outside."""
     height, width = field.shape
     y0 = np.clip(np.floor(y), 0, max(height - 2, 0)).astype(np.intp)

@@ -1,5 +1,7 @@
 import importlib.util
 import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from types import ModuleType
@@ -9,11 +11,16 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from groundshift.constants import SENTINEL1_WAVELENGTH
 from groundshift.errors import NoDataError, ProductError
-from groundshift.io import geotiff
-from groundshift.types import MapGrid, RadarGrid, Window
+from groundshift.io import geotiff, open_stack
+from groundshift.io.rasters import polar
+from groundshift.simulate import SceneConfig, simulate_scene, write_scene
+from groundshift.types import LookGeometry, MapGrid, RadarGrid, Window
 
 
 def load(name: str) -> ModuleType:
@@ -262,6 +269,234 @@ def test_gamma_parameters_beside_the_rasters_give_look_and_wavelength(tmp_path: 
     assert (stack.look.heading, stack.look.incidence) == (-12.27, 39.70)
     assert stack.wavelength == pytest.approx(299_792_458 / 5.405e9)
     assert stack.problems == ()
+
+
+METADATA = """\
+wavelength_m: 0.236
+heading_deg: 190.0
+incidence_deg: 39.0
+right_looking: false
+track: test-1
+satellite: passed over
+perpendicular_baselines_m:
+  20180702_20180714: -34.2
+  '20180702_20180726': 12
+  20180714_20180726: null
+  20200101_20200113: 5.0
+"""
+
+
+HUGE = f"1{400 * '0'}"
+
+
+def put_folder(folder: Path, metadata: str = METADATA) -> Path:
+    """Write the plain folder of docs/geotiff-folder.md: three pairs, terrain, truth, metadata."""
+    folder.mkdir(exist_ok=True)
+    for pair in (PAIR, "20180702_20180726", "20180714_20180726"):
+        write_tif(folder / f"{pair}_phase.tif", PHASE, GRID)
+        write_tif(folder / f"{pair}_coh.tif", COHERENCE, GRID)
+    write_tif(folder / "dem.tif", HEIGHT, GRID, nodata=-32768)
+    write_tif(folder / "truth_velocity.tif", PHASE, GRID)
+    (folder / "metadata.yaml").write_text(metadata, encoding="utf-8")
+    return folder
+
+
+HEIGHT = (900 + 10 * Y + X).astype(np.float32)
+HEIGHT[3, 4] = -32768
+
+
+def test_metadata_gives_what_the_rasters_cannot_say(tmp_path: Path) -> None:
+    """Unquoted, YAML takes the name of a pair for a whole number."""
+    stack = geotiff.open_stack(put_folder(tmp_path / "folder"))
+    assert stack.wavelength == 0.236
+    assert stack.look == LookGeometry(190.0, 39.0, right_looking=False)
+    assert stack.track == "test-1"
+    assert [p.perpendicular_baseline for p in stack.pairs] == [-34.2, 12.0, None]
+    assert stack.problems == ()
+    for pair in stack.pairs:
+        np.testing.assert_allclose(stack.read(pair), IGRAM, atol=1e-6)
+        assert {f.name for f in stack.files[pair]} == {f"{pair.name}_phase.tif", f"{pair.name}_coh.tif"}
+
+
+def test_given_wavelength_goes_before_that_of_the_metadata(tmp_path: Path) -> None:
+    assert geotiff.open_stack(put_folder(tmp_path), wavelength=0.031).wavelength == 0.031
+
+
+@pytest.mark.parametrize("metadata", ["", "heading_deg: 190", "incidence_deg: 39\nright_looking: true"])
+def test_one_angle_alone_is_no_look_direction(tmp_path: Path, metadata: str) -> None:
+    stack = geotiff.open_stack(put_folder(tmp_path, metadata))
+    assert stack.look is None
+    assert stack.track == tmp_path.name
+    assert stack.wavelength == SENTINEL1_WAVELENGTH
+    assert [p.perpendicular_baseline for p in stack.pairs] == [None] * 3
+
+
+def test_metadata_goes_before_gamma_parameters(tmp_path: Path) -> None:
+    put_folder(tmp_path, "wavelength_m: 0.056\n")
+    (tmp_path / "r20180702.par").write_text(
+        "heading:   -12.27 degrees\nincidence_angle:   39.70 degrees\nradar_frequency: 5.405e+09 Hz\n"
+    )
+    stack = geotiff.open_stack(tmp_path)
+    assert stack.wavelength == 0.056
+    assert stack.look == LookGeometry(-12.27, 39.70)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "key", "message"),
+    [
+        ("wavelength_m: five", "wavelength_m", "a number of metres between 0.001 and 2, instead got 'five'"),
+        ("wavelength_m: 5.5465763", "wavelength_m", "a number of metres between 0.001 and 2, instead got 5.5465763"),
+        ("wavelength_m: true", "wavelength_m", "a number of metres between 0.001 and 2, instead got True"),
+        ("wavelength_m: .nan", "wavelength_m", "a number of metres between 0.001 and 2, instead got nan"),
+        ("heading_deg: 361", "heading_deg", "a number of degrees from -360 to 360, instead got 361"),
+        (f"heading_deg: {HUGE}", "heading_deg", f"a number of degrees from -360 to 360, instead got {HUGE[:57]}..."),
+        ("incidence_deg: 90", "incidence_deg", "a number of degrees between 0 and 90, instead got 90"),
+        ("incidence_deg: [39]", "incidence_deg", "a number of degrees between 0 and 90, instead got [39]"),
+    ],
+)  # fmt: skip
+def test_number_that_cannot_be_is_named(tmp_path: Path, metadata: str, key: str, message: str) -> None:
+    with pytest.raises(ProductError) as caught:
+        geotiff.open_stack(put_folder(tmp_path, metadata))
+    assert str(caught.value) == f"{tmp_path / 'metadata.yaml'}: {key} must be {message}; mend it or leave it out"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("right_looking: 1", "right_looking must be true or false, instead got 1; write one of them"),
+        ("track: 021", "track must be text, instead got 17; put the name in quotes"),
+        ("track: ' '", "track must be text, instead got ' '; put the name in quotes"),
+        ("- 1", "expected names with values; see docs/geotiff-folder.md for its form"),
+        ("track: a\n b: [", "not a YAML file, line 2; see docs/geotiff-folder.md for its form"),
+        ("taken: 2018-13-45", "not a YAML file; see docs/geotiff-folder.md for its form"),
+        (
+            "perpendicular_baselines_m: [1]",
+            "perpendicular_baselines_m must be pairs with metres, instead got [1]; write a line for each pair",
+        ),
+        (
+            "perpendicular_baselines_m: {first: 3}",
+            "perpendicular_baselines_m must be YYYYMMDD_YYYYMMDD, instead got 'first'; name each pair by its two dates",
+        ),
+        (
+            "perpendicular_baselines_m: {20180714_20180702: 3}",
+            "perpendicular_baselines_m: dates 2018-07-14 and 2018-07-02 are the wrong way round; form the pair again "
+            "with the earlier date as reference, or rename it if only the name is wrong",
+        ),
+        (
+            "perpendicular_baselines_m: {20180702_20180714: far}",
+            "perpendicular_baselines_m: 20180702_20180714 must be a number of metres within 100 km, instead got 'far'; "
+            "mend it or leave it out",
+        ),
+    ],
+)
+def test_metadata_of_another_form_is_named(tmp_path: Path, metadata: str, message: str) -> None:
+    with pytest.raises(ProductError) as caught:
+        geotiff.open_stack(put_folder(tmp_path, metadata))
+    assert str(caught.value) == f"{tmp_path / 'metadata.yaml'}: {message}"
+
+
+def test_metadata_that_is_no_text_is_named(tmp_path: Path) -> None:
+    put_folder(tmp_path)
+    (tmp_path / "metadata.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(ProductError, match=r"metadata.yaml: not a YAML file; see docs/geotiff-folder.md"):
+        geotiff.open_stack(tmp_path)
+
+
+def test_terrain_is_read_by_windows_and_its_nodata_is_unknown(tmp_path: Path) -> None:
+    read_height = geotiff.open_stack(put_folder(tmp_path)).read_height
+    whole = read_height(Window(0, 0, *GRID.shape))
+    assert whole.dtype == np.float32
+    np.testing.assert_array_equal(whole, np.where(HEIGHT < 0, np.nan, HEIGHT))
+    window = Window(2, 3, 5, 6)
+    np.testing.assert_array_equal(read_height(window), whole[window.rows, window.columns])
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        GRID.shifted(0.5, 0),
+        MapGrid((11, 14), GRID.transform, GRID.crs),
+        MapGrid(GRID.shape, GRID.transform, "EPSG:32647"),
+    ],
+    ids=["beside", "smaller", "other zone"],
+)
+def test_terrain_on_another_grid_is_not_read_and_named(tmp_path: Path, grid: MapGrid) -> None:
+    put_folder(tmp_path)
+    write_tif(tmp_path / "dem.tif", HEIGHT[: grid.shape[0]], grid)
+    stack = geotiff.open_stack(tmp_path)
+    assert stack.read_height is None
+    (note,) = stack.problems
+    assert not note.skipped
+    assert note.message == (
+        f"{tmp_path / 'dem.tif'}: not on the grid of the pairs, heights are not read; bring it to that grid or give it "
+        "with --dem"
+    )
+
+
+def test_unreadable_terrain_is_no_reason_to_stop(tmp_path: Path) -> None:
+    put_folder(tmp_path)
+    (tmp_path / "dem.tif").write_bytes(b"II*\0")
+    stack = geotiff.open_stack(tmp_path)
+    assert stack.read_height is None
+    assert [str(tmp_path / "dem.tif") in p.message for p in stack.problems] == [True]
+
+
+@pytest.mark.parametrize("name", ["dem.tif", "truth.tif", "truth_velocity.tif", "truth_20180101_20180113.tif"])
+@pytest.mark.parametrize("pattern", [None, "*.tif"])
+def test_terrain_and_truth_are_never_taken_for_a_pair(tmp_path: Path, name: str, pattern: str | None) -> None:
+    """Not even where the folder's name holds two dates, or a pattern fits."""
+    below = tmp_path / "20180101_20180113"
+    below.mkdir()
+    write_tif(below / name, PHASE, GRID)
+    assert not geotiff.recognises(tmp_path)
+    assert not geotiff.recognises(below / name)
+    with pytest.raises(NoDataError, match="no interferograms here"):
+        geotiff.open_stack(tmp_path, pattern=pattern)
+
+
+def test_folder_one_level_up_finds_the_same_companions(tmp_path: Path) -> None:
+    put_folder(tmp_path / "scene")
+    stack = geotiff.open_stack(tmp_path)
+    assert stack.track == "test-1"
+    assert stack.read_height is not None
+
+
+def test_simulated_scene_comes_back_with_look_baselines_and_heights(tmp_path: Path) -> None:
+    config = SceneConfig(seed=5, shape=(64, 72), n_dates=4, n_slides=1, gap_share=0.0)
+    scene = simulate_scene(config)
+    write_scene(scene, tmp_path / "scene")
+    stack = open_stack(tmp_path / "scene", strict=True)
+    assert stack.product == "geotiff"
+    assert stack.look == LookGeometry(config.heading, config.incidence, config.right_looking)
+    assert stack.wavelength == config.wavelength_m
+    assert stack.track == "simulated-5"
+    assert stack.problems == ()
+    assert [p.name for p in stack.pairs] == [p.name for p in scene.pairs]
+    expected = [p.perpendicular_baseline for p in scene.pairs]
+    np.testing.assert_allclose([p.perpendicular_baseline for p in stack.pairs], expected, atol=1e-3)
+    np.testing.assert_array_equal(stack.read_height(stack.full), scene.heights)
+    np.testing.assert_allclose(stack.read(stack.pairs[1]), scene.igram(scene.pairs[1]), atol=1e-6)
+
+
+def test_raster_without_a_place_is_opened_without_a_warning(tmp_path: Path) -> None:
+    """In a process of its own, for pytest sets the filters of this one."""
+    write_tif(tmp_path / f"{PAIR}_unw.tif", PHASE, None)
+    program = "import sys, pathlib; from groundshift.io import geotiff; geotiff.open_stack(pathlib.Path(sys.argv[1]))"
+    run = subprocess.run([sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stderr == ""
+
+
+@given(
+    arrays(np.float32, (5, 7), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)),
+    arrays(np.float32, (5, 7), elements=st.floats(-1e4, 1e4, width=32)),
+    arrays(bool, (5, 7)),
+)
+def test_joined_coherence_and_phase_are_coherence_times_phasor(coherence, phase, valid) -> None:
+    igram = polar(coherence, phase, valid)
+    assert igram.dtype == np.complex64
+    good = valid & np.isfinite(coherence)
+    expected = np.where(good, np.clip(np.nan_to_num(coherence), 0, 1) * np.exp(1j * phase.astype(np.float64)), 0)
+    np.testing.assert_allclose(igram, expected, atol=1e-6)
 
 
 def data(name: str) -> Path:

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import date, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -84,6 +85,14 @@ def test_groups_are_the_connected_components(found):
     assert len(graph.groups) == count
     firsts = [group.first for group in graph.groups]
     assert firsts == sorted(firsts)
+
+
+@given(edges)
+def test_a_gap_that_is_not_spanned_is_where_no_pair_reaches_over_two_neighbouring_dates(found):
+    pairs = network(*found)
+    graph = date_graph(pairs)
+    steps = [(a, b) for a, b in pairwise(graph.dates) if not any(p.reference <= a and p.secondary >= b for p in pairs)]
+    assert [(gap.before, gap.after) for gap in graph.gaps if not gap.spanned] == steps
 
 
 def test_a_split_network_names_the_break_and_the_remedy():

@@ -104,8 +104,8 @@ def test_bars_of_the_histogram_hold_all_values_within_the_picture():
 
 def test_months_count_every_pair_once_and_empty_months_stay():
     used = [Pair(date(2018, 11, 5), date(2018, 11, 17)), Pair(date(2018, 11, 17), date(2018, 12, 11))]
-    skipped = [Pair(date(2019, 2, 1), date(2019, 2, 13))]
-    bars = pairs_per_month_figure(used, skipped).axes[0].patches
+    unused = [Pair(date(2019, 2, 1), date(2019, 2, 13))]
+    bars = pairs_per_month_figure(used, unused).axes[0].patches
     assert [b.get_height() for b in bars] == [2, 0, 0, 0, 0, 0, 0, 1]
     assert bars[7].get_y() == 0
     assert bars[3].get_x() == bars[7].get_x()

@@ -66,7 +66,7 @@ def test_text_from_files_stays_text_wherever_it_appears(page_file, content, make
                 HOSTILE,
                 layers=[replace(k, name=f"{k.name} {HOSTILE}", unit=HOSTILE) for k in make_track().layers],
                 warnings=[HOSTILE],
-                skipped_files=[HOSTILE],
+                files_left_out=[HOSTILE],
                 masks=[MaskShare(HOSTILE, 0.1)],
             )
         ],

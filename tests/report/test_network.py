@@ -1,52 +1,16 @@
 import os
 from datetime import date, timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from groundshift.errors import OutputError
-from groundshift.report.network import _baselines, find_gaps, find_groups, network_figure, save_figure
+from groundshift.pairs import date_graph
+from groundshift.report.network import _baselines, network_figure, save_figure
 from groundshift.types import Pair
 
 START = date(2018, 1, 1)
-
-networks = st.lists(
-    st.tuples(st.integers(0, 15), st.integers(1, 4)).map(
-        lambda p: Pair(START + timedelta(12 * p[0]), START + timedelta(12 * (p[0] + p[1])))
-    ),
-    min_size=1,
-    max_size=30,
-    unique=True,
-)
-
-
-@settings(max_examples=40)
-@given(networks)
-def test_groups_are_the_connected_components(pairs):
-    dates = sorted({d for p in pairs for d in (p.reference, p.secondary)})
-    at = {d: i for i, d in enumerate(dates)}
-    edges = ([at[p.reference] for p in pairs], [at[p.secondary] for p in pairs])
-    number, label = connected_components(
-        coo_array((np.ones(len(pairs)), edges), shape=(len(dates),) * 2), directed=False
-    )
-    expected = {tuple(d for d, k in zip(dates, label, strict=True) if k == j) for j in range(number)}
-    groups = find_groups(pairs)
-    assert set(groups) == expected
-    assert [g[0] for g in groups] == sorted(g[0] for g in groups)
-
-
-@settings(max_examples=40)
-@given(networks)
-def test_a_gap_is_where_no_pair_spans_two_neighbouring_dates(pairs):
-    dates = sorted({d for p in pairs for d in (p.reference, p.secondary)})
-    open_steps = [(a, b) for a, b in pairwise(dates) if not any(p.reference <= a and p.secondary >= b for p in pairs)]
-    assert [(g.start, g.end) for g in find_gaps(pairs)] == open_steps
 
 
 def test_baselines_of_dates_are_those_the_pairs_were_made_from():
@@ -73,8 +37,8 @@ def test_every_pair_is_one_line_and_groups_have_their_own_colours(make_pairs):
         make_pairs(5),
         [Pair(p.reference.replace(year=2021), p.secondary.replace(year=2021)) for p in make_pairs(3)],
     )
-    skipped = Pair(date(2018, 1, 1), date(2018, 1, 25))
-    axes = network_figure([*first, *second, skipped], [*first, *second]).axes[0]
+    unused = Pair(date(2018, 1, 1), date(2018, 1, 25))
+    axes = network_figure([*first, *second, unused], [*first, *second]).axes[0]
     drawn = [(len(c.get_segments()), tuple(c.get_color()[0][:3])) for c in axes.collections]
     assert [n for n, _ in drawn] == [1, 5, 3]
     assert len({colour for _, colour in drawn}) == 3
@@ -82,7 +46,7 @@ def test_every_pair_is_one_line_and_groups_have_their_own_colours(make_pairs):
     assert words == [f"no pair\n{(second[0].reference - first[-1].secondary).days} days"]
 
 
-def test_only_skipped_pairs_still_make_a_picture(make_pairs):
+def test_only_unused_pairs_still_make_a_picture(make_pairs):
     axes = network_figure(make_pairs(4), []).axes[0]
     assert [t.get_text() for t in axes.get_legend().get_texts()] == [
         "not used: 4 pairs",
@@ -122,6 +86,7 @@ def test_the_danba_network_falls_apart_once():
     names = sorted(p.name for p in (Path(os.environ["GROUNDSHIFT_DATA"]) / "danba" / "diff").iterdir())
     pairs = [Pair(date.fromisoformat(n[:8]), date.fromisoformat(n[9:17])) for n in names]
     assert len(pairs) == 201
-    assert len(find_groups(pairs)) == 2
-    assert [g.days for g in find_gaps(pairs)] == [552]
+    graph = date_graph(pairs)
+    assert len(graph.groups) == 2
+    assert [gap.days for gap in graph.gaps if not gap.spanned] == [552]
     assert "no pair\n552 days" in [t.get_text() for t in network_figure(pairs).axes[0].texts]

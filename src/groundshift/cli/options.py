@@ -50,7 +50,7 @@ ConfigFile = Annotated[Path | None, Parameter(name="--config", help="YAML file o
 DryRun = Annotated[bool, Parameter(negative=(), help="Say what would be done, and do nothing.")]
 WindowOption = Annotated[
     tuple[str, ...],
-    Parameter(name="--window", negative=(), help="Further stack, NAME=YYYY-MM-DD:YYYY-MM-DD; once for each."),
+    Parameter(name="--window", help="Further stack, NAME=YYYY-MM-DD:YYYY-MM-DD; once for each."),
 ]
 Flat = Parameter(name="*")
 
@@ -96,14 +96,14 @@ def typed_command() -> str:
     return shlex.join(["groundshift", *sys.argv[1:]])
 
 
-def written_default(value: Any) -> str:
-    """Write a default as it is typed; nothing for what is off or empty."""
+def written_default(value: Any) -> str | None:
+    """Write a default as it is typed; None for what is off or empty."""
     if value is None or value is False or value in ((), {}):
-        return ""
+        return None
     if value is True:
         return "yes"
     if isinstance(value, tuple):
-        return " ".join(map(written_default, value))
+        return " ".join(str(written_default(item)) for item in value)
     return f"{value:.7g}" if isinstance(value, float) else str(value)
 
 

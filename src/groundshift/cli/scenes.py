@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from groundshift.cli.options import AsJson, Flat, Quiet, print_json, typed_command
 from groundshift.cli.surveys import conclude
 from groundshift.simulate.config import SceneConfig
-from groundshift.workflows.output import check_output
+from groundshift.workflows.output import check_paths
 from groundshift.workflows.progress import Reporter
 
 __all__ = ["demo", "simulate"]
@@ -23,7 +23,7 @@ def simulate(
     as_json: AsJson = False,
 ) -> int:
     """Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads."""
-    check_output(output)
+    check_paths(output)
     from groundshift.workflows.demo import simulate_to
 
     with Reporter(quiet=quiet or as_json) as reporter:
@@ -46,7 +46,7 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """Run the whole chain on a simulated scene and hold the result against its truth."""
-    check_output(output)
+    check_paths(output)
     from groundshift.workflows.demo import run_demo
 
     with Reporter(quiet=quiet or as_json) as reporter:

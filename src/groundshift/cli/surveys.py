@@ -27,8 +27,9 @@ from groundshift.cli.options import (
     settings_of,
     typed_command,
 )
+from groundshift.errors import MissingFileError
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig, StackConfig, SurveyConfig
-from groundshift.workflows.output import check_output
+from groundshift.workflows.output import check_paths
 from groundshift.workflows.progress import Reporter
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def info(
         raise UsageError(f"--network: expected a name that ends in .png, .svg or .pdf, instead got {str(network)!r}")
     if wavelength is not None and not 0 < wavelength < float("inf"):
         raise UsageError(f"--wavelength: expected more than 0, instead got {wavelength}")
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file or folder; check the spelling")
     from groundshift.io import open_stack
     from groundshift.workflows.inspect import describe, draw_network
 
@@ -90,7 +93,7 @@ def survey(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
         stack=stack, detect=detect, mask=mask, screen=screen, sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_output(settings.output, settings.inputs)
+    check_paths(settings.output, settings.inputs)
     if dry_run:
         return _preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey
@@ -125,7 +128,7 @@ def stack(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
         stack=stack,
     )  # fmt: skip
-    check_output(settings.output, settings.inputs)
+    check_paths(settings.output, settings.inputs)
     if dry_run:
         return _preview(settings, as_json, located=False)
     from groundshift.workflows.stages import run_stack
@@ -154,7 +157,7 @@ def detect(
     if not stacks:
         raise UsageError("no stacks given; name folders that `groundshift stack` wrote")
     settings = settings_of(config, inputs=stacks, output=output, detect=detect, mask=mask, screen=screen)
-    check_output(settings.output, settings.inputs)
+    check_paths(settings.output, settings.inputs)
     from groundshift.workflows.stages import run_detect
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:

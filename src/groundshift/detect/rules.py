@@ -27,7 +27,7 @@ __all__ = ["Body", "Rules", "find_bodies"]
 class Rules:
     """Thresholds of the rule-based detector."""
 
-    significance: float = 4.5
+    significance: float = 4.0
     """Both patches of a polarity pair must reach this many standard errors."""
     least_velocity: float = 4.0
     """mm/yr: bumps lower than this above their surroundings are not looked at."""

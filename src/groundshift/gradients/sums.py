@@ -16,6 +16,12 @@ from groundshift.types import Grid, LookGeometry, Pair
 
 __all__ = ["StackPlan", "add_pairs", "empty_sums", "finish", "plan_window"]
 
+_ROUNDING = 1e-6
+"""Scatter below this share of the sum of squares cannot be told from zero in single precision."""
+
+_LEAST_ANGLE = 1e-5
+"""Radians: differences are not known better than this, so no standard error is zero, even of data without noise."""
+
 
 @dataclass(frozen=True)
 class StackPlan:
@@ -151,6 +157,7 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
     factor = network_factor(members, window.weights, plan.noise)
     planned = window.weights * np.array([p.years for p in members])
     most = planned.sum() ** 2 / (planned**2).sum()
+    years2 = (planned**2).sum() / (window.weights**2).sum()
     time, time2, magnitude, count, residues = sums[:SHARED_SUMS]
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = time**2 / time2
@@ -161,7 +168,8 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
         for d in range(len(plan.directions)):
             total, squares, cross = sums[SHARED_SUMS + PER_DIRECTION * d :][:PER_DIRECTION]
             slope = total / time
-            scatter = np.maximum(squares - 2 * slope * cross + slope**2 * time2, 0)
+            scatter = squares - 2 * slope * cross + slope**2 * time2
+            scatter = np.maximum(scatter, _ROUNDING * squares + _LEAST_ANGLE**2 * time2 / years2)
             variance = network * scatter / time**2 * effective / (effective - 1)
             rate[d] = np.where(known, slope, np.nan)
             sigma[d] = np.where(known, np.sqrt(variance), np.nan)

@@ -22,6 +22,8 @@ _OTHER = {"conncomp", "dem", "hgt", "height", "mask", "amp", "mli", "inc", "lv",
 _OTHER |= {"velocity", "offset", "offsets", "snr", "bperp", "water", "shadow", "std", "sigma", "browse"}
 _COHERENCE = {"cc", "cor", "corr", "correlation"}
 _WRAPPED = {"phase", "pha", "phs", "diff", "int", "ifg", "intf", "ifgram"}
+_COMPANION = re.compile(r"dem$|truth(?![a-z])")
+"""Terrain and simulated truth (docs/geotiff-folder.md), whatever dates the folder's name holds."""
 _DATES = re.compile(r"\d{4}-\d\d-\d\d|\d\d?[A-Za-z]{3}\d{4}|\d{6,}(?:[Tt]\d{4,6}[Zz]?)?")
 _ORDER = ("complex", "wrapped", "unwrapped", "unknown")
 """Which phase is taken first; "unknown" is a raster of real numbers whose name holds nothing but dates."""
@@ -135,12 +137,9 @@ def names_a_phase(path: Path) -> bool:
 
 
 def _tifs(path: Path) -> list[Path]:
-    """List the GeoTIFFs of a folder and of its folders, or the one file given."""
-    if path.is_dir():
-        return sorted(
-            found for depth in ("*", "*/*") for found in path.glob(depth) if found.suffix.lower() in (".tif", ".tiff")
-        )
-    return [path] if path.suffix.lower() in (".tif", ".tiff") else []
+    """List the GeoTIFFs of a folder and of its folders, or the one file given; not those that never are of a pair."""
+    given = sorted(found for depth in ("*", "*/*") for found in path.glob(depth)) if path.is_dir() else [path]
+    return [tif for tif in given if tif.suffix.lower() in (".tif", ".tiff") and not _COMPANION.match(tif.stem.lower())]
 
 
 def _dated(root: Path, tif: Path) -> str:

@@ -11,12 +11,15 @@ when the earlier image comes first (in the PyRate sample of
 Mexico City it grows towards the lake bed in the east, which subsides most).
 
 No data are the value of the nodata tag, NaN, infinite values, and a phase of exactly 0 unless the coherence there is
-above 0. Coherence of 8-bit rasters is divided by 255. `*.par` files of GAMMA beside the rasters give wavelength,
-heading and incidence.
+above 0. Coherence of 8-bit rasters is divided by 255.
+
+Beside the rasters, `metadata.yaml` gives wavelength, look geometry, baselines and the name of the track, and `dem.tif`
+heights (docs/geotiff-folder.md); `*.par` files of GAMMA give wavelength, heading and incidence where it does not.
 """
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,13 +45,17 @@ from groundshift.io.families import (
     names_a_phase,
     read_header,
 )
+from groundshift.io.metadata import FolderMetadata, read_metadata
 from groundshift.io.rasters import polar, read_band
-from groundshift.io.stack import InterferogramStack, Problem
+from groundshift.io.stack import InterferogramStack, Problem, ReadHeight
 from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid, Window
 
 __all__ = ["PRODUCT", "open_stack", "recognises"]
 
 PRODUCT = "geotiff"
+
+_METADATA = "metadata.yaml"
+_TERRAIN = "dem.tif"
 
 
 class _Source(NamedTuple):
@@ -80,13 +87,14 @@ def open_stack(
         Which rasters hold the phase: a glob on the file name (`*_unw.tif`), or a regular expression searched in the
         path below `path` whose named groups `reference` and `secondary` hold the dates.
     wavelength : float, optional
-        Radar wavelength in metres; by default what tags or `.par` files say, else that of Sentinel-1, with a note.
+        Radar wavelength in metres; by default what `metadata.yaml`, tags or `.par` files say, else that of Sentinel-1,
+        with a note.
 
     Raises
     ------
     ProductError
-        If two rasters claim to be the phase of the same pairs, `pattern` is not valid, or `strict` and a pair would
-        be skipped.
+        If two rasters claim to be the phase of the same pairs, `pattern` is not valid, `metadata.yaml` holds a value
+        it cannot hold, or `strict` and a pair would be skipped.
     NoDataError
         If no pair can be used; the line is that of the first reason.
     """
@@ -120,21 +128,25 @@ def open_stack(
     first = headers[first_file]
     notes: list[Problem] = []
     grid = _grid(path, first, notes)
-    parameters = _gamma_parameters(path if path.is_dir() else path.parent)
-    read = {pair: sources[files[0]] for pair, files in kept.items()}
     if not with_coherence and all(phases[pair].kind == "complex" for pair in kept):
         with_coherence = _magnitude_is_coherence(first_file)
+    folders = _folders(path, [files[0] for files in kept.values()])
+    told = next((read_metadata(f / _METADATA) for f in folders if (f / _METADATA).is_file()), FolderMetadata())
+    parameters = _gamma_parameters(folders[0])
+    kept = {told.with_baseline(pair): files for pair, files in kept.items()}
+    read = {pair: sources[files[0]] for pair, files in kept.items()}
     return InterferogramStack(
         product=PRODUCT,
         root=path,
-        track=(path if path.is_dir() else path.parent).resolve().name,
+        track=told.track or folders[0].resolve().name,
         pairs=tuple(kept),
         grid=grid,
-        wavelength=_wavelength(path, wavelength, first, parameters, notes),
+        wavelength=_wavelength(path, wavelength or told.wavelength, first, parameters, notes),
         sign="taken as growing when the ground moves away, for a plain raster does not state it; kept as it is",
         coherence_source="product" if with_coherence else "estimated",
         read_pair=partial(_read, read, key.shape, with_coherence),
-        look=_look(parameters),
+        look=told.look or _look(parameters),
+        read_height=_heights(folders, first, notes),
         problems=(*settled, *notes),
         files=kept,
     )
@@ -206,6 +218,40 @@ def _share_crs(phases: dict[Pair, NamedRaster], headers: dict[Path, Header], pro
             problems.append(Problem(raster.path, text, skipped=False))
 
 
+def _folders(path: Path, phases: Sequence[Path]) -> list[Path]:
+    """Return where companions are looked for: the folder given, then that of the rasters if all lie in one."""
+    parents = {phase.parent for phase in phases}
+    return list(dict.fromkeys([path if path.is_dir() else path.parent, *(parents if len(parents) == 1 else ())]))
+
+
+def _heights(folders: Sequence[Path], phase: Header, notes: list[Problem]) -> ReadHeight | None:
+    """Return a reader of the terrain beside the rasters, if it lies on their grid."""
+    path = next((folder / _TERRAIN for folder in folders if (folder / _TERRAIN).is_file()), None)
+    if path is None:
+        return None
+    try:
+        header = read_header(path)
+        if (
+            header.shape != phase.shape
+            or not _same_place(header.transform, phase.transform)
+            or (header.crs and phase.crs and header.crs != phase.crs)
+        ):
+            raise ProductError(
+                f"{path}: not on the grid of the pairs, heights are not read; bring it to that grid or give it with "
+                "--dem"
+            )
+    except GroundshiftError as error:
+        notes.append(Problem(path, str(error), skipped=False))
+        return None
+    return partial(_read_height, path, header.nodata)
+
+
+def _read_height(path: Path, nodata: float | None, window: Window) -> NDArray[np.float32]:
+    """Read heights in metres, NaN where unknown."""
+    values = read_band(path, window)
+    return np.where(_measured(values, nodata), values, np.nan).astype(np.float32)
+
+
 def _grid(path: Path, header: Header, notes: list[Problem]) -> Grid:
     """Return the grid of the rasters; without a coordinate system, degrees or radar geometry are guessed and noted."""
     transform = header.transform
@@ -238,7 +284,7 @@ def _magnitude_is_coherence(path: Path) -> bool:
 def _wavelength(
     path: Path, given: float | None, header: Header, parameters: dict[str, float], notes: list[Problem]
 ) -> float:
-    """Return the wavelength in metres, in this order: as given, of a tag, of a `.par` file, of Sentinel-1."""
+    """Return the wavelength in metres, in this order: as given or told, of a tag, of a `.par` file, of Sentinel-1."""
     if given is not None:
         return given
     for name in ("WAVELENGTH_METRES", "WAVELENGTH"):

@@ -88,8 +88,9 @@ class TrackContent:
     bounds: Bounds
     layers: Sequence[Layer] = ()
     pairs_used: Sequence[Pair] = ()
-    pairs_skipped: Sequence[Pair] = ()
-    skipped_files: Sequence[str] = ()
+    pairs_unused: Sequence[Pair] = ()
+    """Pairs outside the selection, and those of files left out."""
+    files_left_out: Sequence[str] = ()
     """One line for each file left out, saying why."""
     warnings: Sequence[str] = ()
     masks: Sequence[MaskShare] = ()

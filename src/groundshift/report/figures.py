@@ -144,11 +144,11 @@ def histogram_figure(histogram: Histogram) -> Figure:
     return figure
 
 
-def pairs_per_month_figure(used: Sequence[Pair], skipped: Sequence[Pair] = ()) -> Figure:
-    """Draw how many pairs begin in each calendar month, used ones and skipped ones on top."""
+def pairs_per_month_figure(used: Sequence[Pair], unused: Sequence[Pair] = ()) -> Figure:
+    """Draw how many pairs begin in each calendar month, used ones and those not used on top."""
     figure = Figure(figsize=(4.6, 3.0), layout="constrained")
     axes = figure.add_subplot()
-    every = [p.reference for p in (*used, *skipped)]
+    every = [p.reference for p in (*used, *unused)]
     if not every:
         axes.text(0.5, 0.5, "no pairs", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
@@ -160,11 +160,11 @@ def pairs_per_month_figure(used: Sequence[Pair], skipped: Sequence[Pair] = ()) -
         at = [p.reference.year * 12 + p.reference.month - 1 - first for p in pairs]
         return [int(n) for n in np.bincount(np.array(at, np.intp), minlength=months)]
 
-    kept, left = count(used), count(skipped)
+    kept, left = count(used), count(unused)
     place = np.arange(months)
     axes.bar(place, kept, width=0.85, color="#0072B2", label="used")
-    if skipped:
-        axes.bar(place, left, bottom=kept, width=0.85, color="#B0B0B0", label="skipped")
+    if unused:
+        axes.bar(place, left, bottom=kept, width=0.85, color="#B0B0B0", label="not used")
         axes.legend(frameon=False, fontsize=8)
     years = max(1, math.ceil(months / 12 / 8))
     ticks = [i for i in range(months) if (first + i) % 12 == 0 and (first + i) // 12 % years == 0]

@@ -372,7 +372,7 @@ def _patch(patch: Patch, target: Target, side: int) -> dict[str, Any]:
 
 def _track(track: TrackContent, number: int) -> dict[str, Any]:
     """Return a track with its pictures."""
-    every = sorted({*track.pairs_used, *track.pairs_skipped}, key=lambda p: (p.reference, p.secondary))
+    every = sorted({*track.pairs_used, *track.pairs_unused}, key=lambda p: (p.reference, p.secondary))
     graph = date_graph(track.pairs_used)
     network = network_figure(every, track.pairs_used) if every else None
     return {
@@ -383,7 +383,7 @@ def _track(track: TrackContent, number: int) -> dict[str, Any]:
         "groups": len(graph.groups),
         "gaps": [gap for gap in graph.gaps if not gap.spanned],
         "network": Markup(to_svg_text(network, key=f"network-{number}")) if network else None,
-        "months": Markup(to_svg_text(pairs_per_month_figure(track.pairs_used, track.pairs_skipped), key=f"m-{number}"))
+        "months": Markup(to_svg_text(pairs_per_month_figure(track.pairs_used, track.pairs_unused), key=f"m-{number}"))
         if every
         else None,
         "histogram": Markup(to_svg_text(histogram_figure(track.significance), key=f"h-{number}"))

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from groundshift.simulate.config import SceneConfig
-    from groundshift.simulate.decorrelation import Cover, Decay
+    from groundshift.simulate.decay import Decay
+    from groundshift.simulate.decorrelation import Cover
     from groundshift.simulate.scene import Scene, simulate_scene, to_stack
     from groundshift.simulate.slides import Slide
     from groundshift.simulate.write import write_scene
@@ -18,7 +19,7 @@ __all__ = ["Cover", "Decay", "Scene", "SceneConfig", "Slide", "simulate_scene", 
 _HOMES = {
     "SceneConfig": "config",
     "Cover": "decorrelation",
-    "Decay": "decorrelation",
+    "Decay": "decay",
     "Scene": "scene",
     "simulate_scene": "scene",
     "to_stack": "scene",

@@ -9,8 +9,9 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import uniform_filter
+
+from groundshift.simulate.decay import Decay
 
 __all__ = ["Cover", "Decay", "add_noise", "foreshortening_loss", "snow_lines", "strain_loss", "summer"]
 
@@ -25,22 +26,6 @@ class Cover(IntEnum):
     FOREST = 1
     RIVER = 2
     GLACIER = 3
-
-
-class Decay(BaseModel):
-    """Loss of coherence with time: `(initial - final) exp(-t / tau) + final`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    initial: float = Field(ge=0, le=1)
-    """Coherence at no time."""
-    final: float = Field(ge=0, le=1)
-    """Coherence after a very long time."""
-    tau_days: float = Field(gt=0)
-
-    def at(self, days: float) -> float:
-        """Coherence after `days`."""
-        return (self.initial - self.final) * math.exp(-days / self.tau_days) + self.final
 
 
 def summer(year_fraction: float) -> float:

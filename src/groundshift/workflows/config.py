@@ -50,11 +50,6 @@ def _to_day(value: Any) -> date:
         raise ValueError(f"expected a date, YYYY-MM-DD, instead got {_shown(value)}") from None
 
 
-def _listed(values: tuple[Any, ...]) -> str:
-    """Write a default of several values as it is typed."""
-    return " ".join(map(str, values))
-
-
 Day = Annotated[date, BeforeValidator(_to_day)]
 
 
@@ -83,7 +78,7 @@ class StackConfig(Config):
     """Pixel size aimed at, metres; extra looks are taken to come near it, none if the product's pixels are larger."""
     smoothing: Annotated[int, Field(ge=1)] = 10
     """Side of the coherence-weighted averaging window, in pixels of the product."""
-    smoothing_limit: Annotated[float, Field(gt=0)] = 200.0
+    smoothing_limit: Annotated[float, Field(gt=0)] = 160.0
     """Largest side of the averaging window, metres; 400 gives the window of paper 000 at 40 m pixels."""
     diagonals: bool = False
     """Also difference along both diagonals."""
@@ -93,7 +88,7 @@ class StackConfig(Config):
     """Pair weights that keep atmosphere and DEM error of the dates small, or all pairs alike."""
     wet_months: Annotated[
         tuple[Annotated[int, Field(ge=1, le=12)], ...],
-        Parameter(consume_multiple=True, negative_iterable="no-", show_default=_listed),
+        Parameter(consume_multiple=True, negative_iterable="no-"),
     ] = (4, 5, 6, 7, 8, 9)
     """Months of the wet season, 1 to 12; stacked apart from the dry ones. None: no seasonal stacks."""
     sliding_years: Annotated[int, Field(ge=1, le=100), Parameter(negative_none="no-")] | None = 2
@@ -127,7 +122,7 @@ class StackConfig(Config):
 class DetectConfig(Config):
     """Thresholds of the rule-based detector."""
 
-    significance: Annotated[float, Field(gt=0)] = 4.5
+    significance: Annotated[float, Field(gt=0)] = 4.0
     """Both patches of a polarity pair must reach this many standard errors."""
     least_velocity: Annotated[float, Field(gt=0)] = 4.0
     """Slowest body looked for, mm/yr along the line of sight."""
@@ -146,7 +141,7 @@ class MaskConfig(Config):
 
     dem: Path | None = None
     """Terrain heights (GeoTIFF); by default those of the product."""
-    snow: Annotated[tuple[Path, ...], Parameter(negative_iterable=(), show_default=False)] = ()
+    snow: tuple[Path, ...] = ()
     """Sentinel-2 scenes (SAFE folders or GeoTIFFs) from which snow is masked; give the option once for each."""
     snow_bands: tuple[int, int, int] | None = None
     """Which bands of a many-band GeoTIFF are B3, B8A and B11, counted from 1."""

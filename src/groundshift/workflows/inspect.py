@@ -46,9 +46,7 @@ def describe(stack: InterferogramStack) -> dict[str, Any]:
         "last_date": str(graph.dates[-1]),
         "span_days": {"shortest": days[0], "median": int(np.median(days)), "longest": days[-1]},
         "bperp_m": {"known": len(baselines), "largest": round(max(map(abs, baselines)), 1)} if baselines else None,
-        "groups": [
-            {"dates": len(g.dates), "first": str(g.dates[0]), "last": str(g.dates[-1])} for g in graph.groups
-        ],
+        "groups": [{"dates": len(g.dates), "first": str(g.dates[0]), "last": str(g.dates[-1])} for g in graph.groups],
         "gaps": [
             {"from": str(g.before), "to": str(g.after), "days": g.days, "bridged": g.connected} for g in graph.gaps
         ],

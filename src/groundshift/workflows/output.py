@@ -1,4 +1,4 @@
-"""The folder of a run: looked at before anything slow is done, and kept to one run at a time."""
+"""The paths of a run: looked at before anything slow is done; and its folder, kept to one run at a time."""
 
 import errno
 import fcntl
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from groundshift.errors import OutputError
+from groundshift.errors import MissingFileError, OutputError
 
-__all__ = ["check_output", "claimed"]
+__all__ = ["check_paths", "claimed"]
 
 _LOCK = ".lock"
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -20,14 +20,19 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-def check_output(folder: Path, inputs: Sequence[Path] = ()) -> None:
-    """Stop where results cannot go into `folder`, without touching it.
+def check_paths(folder: Path, inputs: Sequence[Path] = ()) -> None:
+    """Stop where there is no input, or results cannot go into `folder`, without touching anything.
 
     Raises
     ------
+    MissingFileError
+        If one of the `inputs` is not there.
     OutputError
         If it is a file, is one of the `inputs`, or may not be written to.
     """
+    for source in inputs:
+        if not source.exists():
+            raise MissingFileError(f"{source}: no such file or folder; check the spelling")
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -145,9 +145,7 @@ def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
     }
 
 
-def _stack_pairs(
-    stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter
-) -> StackOutput:
+def _stack_pairs(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
     """Sum all pairs of `stack`, or find that it is done."""
     looks = choose_looks(stack.grid, config.working_pixel)
     smoothing = choose_smoothing(stack.grid, looks, config.smoothing, config.smoothing_limit)
@@ -182,7 +180,8 @@ def _stack_pairs(
         if isinstance(error, GroundshiftError):
             raise
         raise OutputError(
-            f"{final}: cannot be written ({error.strerror or error}); free some space or choose another folder and run again"
+            f"{final}: cannot be written ({error.strerror or error}); free some space or choose another folder and run "
+            "again"
         ) from error
     output.sums = open_sums(final)
     return output
@@ -279,9 +278,7 @@ def _sampled_noise(
     ]  # fmt: skip
 
     def sample(pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        found = [
-            wrapped_differences(take_looks(_read(stack, pair, w), looks), smoothing, directions) for w in windows
-        ]
+        found = [wrapped_differences(take_looks(_read(stack, pair, w), looks), smoothing, directions) for w in windows]
         angle = np.concatenate([f.angle.reshape(len(directions), -1) for f in found], axis=1)
         return angle, np.concatenate([f.quality.ravel() for f in found])
 

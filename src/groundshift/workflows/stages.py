@@ -8,7 +8,7 @@ from groundshift.errors import DamagedFileError, NoDataError, OutputError, Produ
 from groundshift.gradients.store import open_sums
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
-from groundshift.workflows.output import check_output, claimed
+from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.stacking import stack_track
@@ -31,7 +31,7 @@ def run_stack(config: SurveyConfig, reporter: Reporter, *, paper_mode: bool = Fa
     GroundshiftError
         If a track cannot be stacked, or an output cannot be written.
     """
-    check_output(config.output, config.inputs)
+    check_paths(config.output, config.inputs)
     sources = open_tracks(config, located=False)
     done: list[dict[str, Any]] = []
     with claimed(config.output):
@@ -67,7 +67,7 @@ def run_detect(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If there is no stack, one does not know where it lies on Earth, or an output cannot be written.
     """
     started = datetime.now(UTC)
-    check_output(config.output, config.inputs)
+    check_paths(config.output, config.inputs)
     paths = list(dict.fromkeys(path for given in config.inputs for path in _sums_in(given)))
     for path in paths:
         if config.output.resolve() in path.resolve().parents:

@@ -37,13 +37,22 @@ from groundshift.report import MaskShare, ReportContent, TrackContent, significa
 from groundshift.types import Grid, LookGeometry, Pair
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
-from groundshift.workflows.output import check_output, claimed
+from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import detect_on, look_at_ground, valid_nodes, velocity_of
 
-__all__ = ["SurveyOutput", "TrackResult", "conclude", "detect_track", "open_tracks", "run_survey", "survey_track", "tell_problems"]
+__all__ = [
+    "SurveyOutput",
+    "TrackResult",
+    "conclude",
+    "detect_track",
+    "open_tracks",
+    "run_survey",
+    "survey_track",
+    "tell_problems",
+]
 
 
 _TOLD = 5
@@ -103,7 +112,8 @@ def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[Interfero
         # The name becomes that of a folder, whatever the product says.
         plain = re.sub(r"[^\w.-]+", "-", stack.track).strip(".-") or "track"
         taken = {s.track for s in stacks}
-        name = next(n for n in (plain, *(f"{plain}-{k}" for k in itertools.count(2))) if n not in taken)
+        names = itertools.chain([plain], (f"{plain}-{k}" for k in itertools.count(2)))
+        name = next(n for n in names if n not in taken)
         if located and not is_located(stack.grid):
             raise NoDataError(
                 f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or geometry "
@@ -125,7 +135,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If nothing can be surveyed, or an output cannot be written.
     """
     started = datetime.now(UTC)
-    check_output(config.output, config.inputs)
+    check_paths(config.output, config.inputs)
     stacks = open_tracks(config)
     with claimed(config.output):
         save_config(config, config.output / "run.yaml")
@@ -176,7 +186,8 @@ def conclude(
     write_inventory(inventory, targets, [*runs, run])
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
-    write_sample(folder, verification_sample(current, min(config.sample_size, len(current)), config.seed))
+    size = min(config.sample_size, len(current))
+    write_sample(folder, verification_sample(current, size, config.seed) if size else [])
     values, grid = density(current, _cell_km(covered), _cell_km(covered) * 10, surveyed=covered)
     write_density(folder / "density.tif", values, grid)
 
@@ -266,8 +277,8 @@ def detect_track(
             bounds=bounds,
             layers=layers,
             pairs_used=plan.pairs,
-            pairs_skipped=unused,
-            skipped_files=[p.message for p in problems if p.skipped],
+            pairs_unused=unused,
+            files_left_out=[p.message for p in problems if p.skipped],
             warnings=[p.message for p in problems if not p.skipped],
             masks=shares,
             significance=histogram,
@@ -286,9 +297,7 @@ def detect_track(
     )
 
 
-def _targets(
-    results: Sequence[TrackResult], config: SurveyConfig, first: date, last: date
-) -> list[Target]:
+def _targets(results: Sequence[TrackResult], config: SurveyConfig, first: date, last: date) -> list[Target]:
     """Merge the detections of all tracks and project their motion on the slope."""
     groups = merge_detections(
         [d for r in results for d in r.detections],

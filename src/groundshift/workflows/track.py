@@ -116,4 +116,3 @@ def detect_on(
         found.append(detection)
     reporter.log("detected", track=stack.track, window=stack.window, kept=len(found), screened_out=dropped)
     return found
-

@@ -1,0 +1,137 @@
+"""The figures of the Danba scene: independent halves, sign flips, and the number of pairs against detections.
+
+    python benchmarks/danba.py halves   $GROUNDSHIFT_DATA/danba
+    python benchmarks/danba.py flips    $GROUNDSHIFT_DATA/danba [--draws 20]
+    python benchmarks/danba.py number   $GROUNDSHIFT_DATA/danba [--draws 10]
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import uniform_filter
+from shapely import Point
+
+from groundshift.gradients.stack import GradientStack
+from groundshift.inventory import Target
+from groundshift.io import InterferogramStack, open_stack
+from groundshift.types import Pair, Window
+from groundshift.workflows.config import StackConfig, SurveyConfig
+from groundshift.workflows.progress import Reporter
+from groundshift.workflows.stacking import stack_track
+from groundshift.workflows.survey import conclude, survey_track
+
+SPLIT = date(2018, 11, 1)
+SLIDE = Point(101.9398, 30.8399)
+"""A point well inside the visible body."""
+
+
+def stacked(stack: InterferogramStack, config: StackConfig) -> GradientStack:
+    """Stack all pairs of a scene in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as out:
+        return stack_track(stack, config, Path(out), Reporter(quiet=True)).sums.stack(0)
+
+
+def surveyed(stack: InterferogramStack, stacking: StackConfig) -> Sequence[Target]:
+    """Survey a scene in a folder that is thrown away."""
+    with tempfile.TemporaryDirectory() as out:
+        config = SurveyConfig(inputs=(stack.root,), output=Path(out), stack=stacking)
+        reporter = Reporter(quiet=True)
+        result = survey_track(stack, config, reporter)
+        return conclude([result], config, reporter, "benchmark", datetime.now(UTC)).targets
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson correlation over nodes known to both."""
+    known = np.isfinite(a + b)
+    return float(np.corrcoef(a[known], b[known])[0, 1])
+
+
+def paper_sum(stack: InterferogramStack, power: float) -> np.ndarray:
+    """Return mean differences of the 10 x 10 mean, weighted by (|u1| |u2|)^power: 0 is the paper's way."""
+    total, weights = np.zeros((2, *stack.grid.shape)), np.zeros((2, *stack.grid.shape))
+    for pair in stack.pairs:
+        igram = stack.read(pair)
+        mean = uniform_filter(igram.real, 10, mode="constant") + 1j * uniform_filter(igram.imag, 10, mode="constant")
+        for axis in (0, 1):
+            step = np.roll(mean, -1, axis) * mean.conj()
+            weight = np.abs(step) ** power
+            total[axis] += weight * np.angle(step)
+            weights[axis] += weight
+    edge = np.full(stack.grid.shape, np.nan)
+    edge[5:-5, 5:-5] = 1
+    return total / np.maximum(weights, 1e-12) * edge
+
+
+def halves(folder: Path, draws: int) -> None:
+    """Correlate the stacks of two periods that share no date."""
+    del draws
+    stack = open_stack(folder)
+    early = stack.select([p for p in stack.pairs if p.secondary < SPLIT])
+    late = stack.select([p for p in stack.pairs if p.reference > SPLIT])
+    print(f"{len(early.pairs)} pairs before {SPLIT}, {len(late.pairs)} after; 10 x 10 mean, adjacent differences\n")
+    print(f"{'stack':<44} azimuth  range")
+
+    def row(name: str, make: Callable[[InterferogramStack], np.ndarray]) -> None:
+        a, b = make(early), make(late)
+        print(f"{name:<44} {correlation(a[0], b[0]):7.3f} {correlation(a[1], b[1]):6.3f}")
+
+    row("unweighted sum (paper 000)", lambda s: paper_sum(s, 0))
+    row("weighted by coherence, sqrt(|u1||u2|)", lambda s: paper_sum(s, 0.5))
+    row("weighted by coherence, |u1||u2|", lambda s: paper_sum(s, 1))
+    plain = StackConfig(max_days=96, working_pixel=1.0, wet_months=(), sliding_years=None)
+    row("Groundshift, --weights equal", lambda s: stacked(s, plain.model_copy(update={"weights": "equal"})).rate)
+    row("Groundshift, default", lambda s: stacked(s, plain).rate)
+
+
+def flips(folder: Path, draws: int) -> None:
+    """Conjugate half of the pairs at random: steady motion cancels, noise stays."""
+    stack = open_stack(folder)
+    for days in (36, 96):
+        silent, counts = 0, []
+        for seed in range(draws):
+            rng = np.random.default_rng(seed)
+            flipped = {stack.pairs[k] for k in rng.permutation(len(stack.pairs))[: len(stack.pairs) // 2]}
+
+            def read(pair: Pair, window: Window, flipped: set[Pair] = flipped) -> np.ndarray:
+                igram = stack.read_pair(pair, window)
+                return igram.conj() if pair in flipped else igram
+
+            found = surveyed(replace(stack, read_pair=read), StackConfig(max_days=days))
+            counts.append(len(found))
+            silent += not found
+        print(f"pairs up to {days} days: {silent} of {draws} draws without a target; targets per draw {counts}")
+
+
+def number(folder: Path, draws: int) -> None:
+    """Take fewer pairs at random, as in section 6.1 of paper 000."""
+    stack = open_stack(folder)
+    print("pairs up to 96 days\npairs  slide found  other targets a draw  median significance of the slide")
+    for count in (10, 30, 50, 100, 200):
+        found, others, strength = 0, 0, []
+        for seed in range(draws):
+            chosen = np.random.default_rng(seed).permutation(len(stack.pairs))[:count]
+            targets = surveyed(stack.select([stack.pairs[k] for k in sorted(chosen)]), StackConfig(max_days=96))
+            hits = [t for t in targets if t.geometry.intersects(SLIDE)]
+            found += bool(hits)
+            others += len(targets) - len(hits)
+            strength.append(max((d.significance for t in hits for d in t.detections), default=0.0))
+        print(f"{count:5d}  {found:4d} of {draws:<4d} {others / draws:13.1f} {np.median(strength):22.1f}")
+
+
+def main() -> None:
+    """Print one of the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("figure", choices=("halves", "flips", "number"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--draws", type=int, default=20)
+    given = parser.parse_args()
+    {"halves": halves, "flips": flips, "number": number}[given.figure](given.folder, given.draws)
+
+
+if __name__ == "__main__":
+    main()
