@@ -2,7 +2,8 @@
 
     python benchmarks/danba.py halves   $GROUNDSHIFT_DATA/danba
     python benchmarks/danba.py flips    $GROUNDSHIFT_DATA/danba [--draws 20]
-    python benchmarks/danba.py number   $GROUNDSHIFT_DATA/danba [--draws 10]
+    python benchmarks/danba.py number   $GROUNDSHIFT_DATA/danba [--draws 20]
+    python benchmarks/danba.py picture  $GROUNDSHIFT_DATA/danba        writes docs/images/danba.png
 """
 
 import argparse
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.ndimage import uniform_filter
 from shapely import Point
@@ -123,14 +125,45 @@ def number(folder: Path, draws: int) -> None:
         print(f"{count:5d}  {found:4d} of {draws:<4d} {others / draws:13.1f} {np.median(strength):22.1f}")
 
 
+def picture(folder: Path, draws: int) -> None:
+    """Draw both gradients and the integrated velocity, with the target found."""
+    del draws
+    stack = open_stack(folder)
+    with tempfile.TemporaryDirectory() as out:
+        config = SurveyConfig(inputs=(folder,), output=Path(out))
+        result = survey_track(stack, config, Reporter(quiet=True))
+        targets = conclude([result], config, Reporter(quiet=True), "", datetime.now(UTC)).targets
+    content = result.content
+    shown = [layer for layer in content.layers if layer.name.startswith("velocity") or "relative" in layer.name]
+    west, south, east, north = content.bounds
+    fig, axes = plt.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    for ax, layer in zip(axes, shown, strict=True):
+        image = ax.imshow(
+            layer.values, cmap=layer.cmap, vmin=layer.vmin, vmax=layer.vmax, extent=(west, east, south, north),
+            aspect=1 / np.cos(np.radians(south)),
+        )  # fmt: skip
+        for target in targets:
+            ax.plot(*target.geometry.exterior.xy, color="black", lw=1.2)
+        ax.set_title(layer.name, fontsize=10)
+        ax.set_xlim(101.932, 101.952)
+        ax.set_ylim(30.834, 30.8455)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        fig.colorbar(image, ax=ax, label=layer.unit, shrink=0.85)
+    path = Path(__file__).parent.parent / "docs" / "images" / "danba.png"
+    fig.savefig(path, dpi=110)
+    print(path)
+
+
 def main() -> None:
     """Print one of the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figure", choices=("halves", "flips", "number"))
+    parser.add_argument("figure", choices=("halves", "flips", "number", "picture"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--draws", type=int, default=20)
     given = parser.parse_args()
-    {"halves": halves, "flips": flips, "number": number}[given.figure](given.folder, given.draws)
+    figures = {"halves": halves, "flips": flips, "number": number, "picture": picture}
+    figures[given.figure](given.folder, given.draws)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Fixtures that several folders share: networks of pairs, grids, and stacks made from arrays."""
 
 import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -138,3 +140,57 @@ def make_stack(map_grid):
         )
 
     return make
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it said on stderr."""
+        return self.err.splitlines()
+
+
+@pytest.fixture
+def groundshift(capfd):
+    """Run the command line as a user would, in this process: (arguments...) -> code, stdout and stderr."""
+    from groundshift.cli import main
+
+    def run(*arguments: object) -> Ran:
+        capfd.readouterr()
+        code = main([str(a) for a in arguments])
+        return Ran(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory) -> Path:
+    """Folder of a small simulated scene: 64 x 80 pixels, 30 pairs, three fast slides. Not to be written to."""
+    from groundshift.simulate import SceneConfig, simulate_scene, write_scene
+
+    folder = tmp_path_factory.mktemp("simulated") / "scene"
+    config = SceneConfig(seed=3, shape=(64, 80), n_dates=12, n_slides=3, gap_share=0, speed_mm_yr=(120.0, 160.0))
+    write_scene(simulate_scene(config), folder)
+    return folder
+
+
+@pytest.fixture
+def scene(simulated, tmp_path) -> Path:
+    """Copy of the small scene that a test may damage."""
+    return Path(shutil.copytree(simulated, tmp_path / "scene"))
+
+
+@pytest.fixture(scope="session")
+def surveyed(simulated, tmp_path_factory) -> Path:
+    """Folder of a finished survey of the small scene. Not to be written to."""
+    from groundshift.cli import main
+
+    folder = tmp_path_factory.mktemp("surveyed") / "out"
+    assert main(["survey", str(simulated), "-o", str(folder), "--quiet"]) == 0
+    return folder

@@ -27,6 +27,7 @@ __all__ = [
     "UsageError",
     "Wavelength",
     "WindowOption",
+    "count_of",
     "print_facts",
     "print_json",
     "settings_of",
@@ -91,6 +92,11 @@ def print_json(facts: dict[str, Any]) -> None:
     print(json.dumps(_plain(facts), indent=1, allow_nan=False, default=str))
 
 
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def typed_command() -> str:
     """Return the command line as typed."""
     return shlex.join(["groundshift", *sys.argv[1:]])
@@ -126,4 +132,6 @@ def _lines(value: Any) -> list[str]:
         return [", ".join(f"{k.replace('_', ' ')} {v}" for k, v in value.items()) or "none"]
     if isinstance(value, str):
         return [value]
-    return [{None: "unknown", True: "yes", False: "no"}.get(value, str(value))]
+    if isinstance(value, bool):
+        return ["yes" if value else "no"]
+    return ["unknown" if value is None else str(value)]

@@ -22,6 +22,7 @@ from groundshift.cli.options import (
     UsageError,
     Wavelength,
     WindowOption,
+    count_of,
     print_facts,
     print_json,
     settings_of,
@@ -93,7 +94,7 @@ def survey(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
         stack=stack, detect=detect, mask=mask, screen=screen, sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_paths(settings.output, settings.inputs)
+    check_paths(settings.output, settings.inputs, settings.mask.files)
     if dry_run:
         return _preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey
@@ -157,7 +158,7 @@ def detect(
     if not stacks:
         raise UsageError("no stacks given; name folders that `groundshift stack` wrote")
     settings = settings_of(config, inputs=stacks, output=output, detect=detect, mask=mask, screen=screen)
-    check_paths(settings.output, settings.inputs)
+    check_paths(settings.output, settings.inputs, settings.mask.files)
     from groundshift.workflows.stages import run_detect
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
@@ -179,11 +180,10 @@ def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: 
             **more,
         })  # fmt: skip
         return
-    count = len(output.targets)
-    left_out = f", {output.pairs_skipped} files left out" if output.pairs_skipped else ""
+    left_out = f", {count_of(output.pairs_skipped, 'file')} left out" if output.pairs_skipped else ""
     reporter.say(
-        f"{count} target{'s' if count != 1 else ''} on {output.area_km2:,.1f} km2 from {output.pairs_used} pairs"
-        f"{left_out} in {output.seconds:.0f} s"
+        f"{count_of(len(output.targets), 'target')} on {output.area_km2:,.1f} km2 from "
+        f"{count_of(output.pairs_used, 'pair')}{left_out} in {output.seconds:.0f} s"
     )
     reporter.say(f"inventory: {output.inventory}")
     reporter.say(f"report: {output.report}")
@@ -191,7 +191,7 @@ def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: 
 
 def _preview(settings: SurveyConfig, as_json: bool, *, located: bool) -> int:
     """Say what a run would do."""
-    from groundshift.workflows.stacking import preview
+    from groundshift.workflows.choices import preview
     from groundshift.workflows.survey import open_tracks
 
     facts = [preview(source, settings.stack) for source in open_tracks(settings, located=located)]

@@ -31,7 +31,7 @@ class Rules:
     """Both patches of a polarity pair must reach this many standard errors."""
     least_velocity: float = 4.0
     """mm/yr: bumps lower than this above their surroundings are not looked at."""
-    outline: float = 0.4
+    outline: float = 0.3
     """The body ends where velocity has fallen to this share of its peak above the surroundings."""
     separation: float = 0.6
     """Two bumps are one body if the saddle between them is higher than this share of the lower one."""

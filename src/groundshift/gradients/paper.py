@@ -1,7 +1,7 @@
 """Stacking as paper 000 does it: the running sum of wrapped differences is wrapped again after every pair.
 
-Arrays are (..., y, x); phase is in radians. All pairs count alike. The wrapped sum has lost its whole cycles, and only an
-unwrapping that succeeds brings them back; the direct sum of the same differences, kept beside it, never lost them
+Arrays are (..., y, x); phase is in radians. All pairs count alike. The wrapped sum has lost its whole cycles, and only
+an unwrapping that succeeds brings them back; the direct sum of the same differences, kept beside it, never lost them
 (facts 8.2). The two differ by whole cycles.
 """
 
@@ -17,7 +17,16 @@ from groundshift.gradients._kernels import PER_DIRECTION, SHARED_SUMS, accumulat
 from groundshift.gradients.differences import closes
 from groundshift.gradients.stack import Direction
 
-__all__ = ["AGREEMENT", "PairDifferences", "PaperSums", "agreement", "pair_differences", "to_zero_background", "wrap"]
+__all__ = [
+    "AGREEMENT",
+    "PairDifferences",
+    "PaperSums",
+    "agreement",
+    "pair_differences",
+    "steep_share",
+    "to_zero_background",
+    "wrap",
+]
 
 AGREEMENT = 0.1
 """Radians within which two stacks count as equal."""
@@ -66,7 +75,7 @@ class PaperSums:
     @property
     def mean_coherence(self) -> NDArray[np.float32]:
         """(y, x) mean magnitude of the averaged interferograms; 0 without data."""
-        return self.magnitude / np.maximum(self.n_pairs, 1).astype(np.float32)
+        return np.asarray(self.magnitude / np.maximum(self.n_pairs, 1), np.float32)
 
     def add(self, found: PairDifferences) -> None:
         """Add one pair, in place.
@@ -85,6 +94,14 @@ class PaperSums:
         self.wrapped[:] = wrap(self.wrapped)
         self.magnitude += found.magnitude
         self.n_pairs += known
+
+    def put_rows(self, first: int, part: "PaperSums", rows: slice) -> None:
+        """Copy some rows of the sums of a block to row `first` and below."""
+        past = first + len(range(*rows.indices(part.n_pairs.shape[0])))
+        self.wrapped[:, first:past] = part.wrapped[:, rows]
+        self.direct[:, first:past] = part.direct[:, rows]
+        self.magnitude[first:past] = part.magnitude[rows]
+        self.n_pairs[first:past] = part.n_pairs[rows]
 
 
 def wrap(phase: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -116,7 +133,8 @@ def pair_differences(
 
     Notes
     -----
-    The compiled pass of the weighted stack over one pair, whose weight cancels; `wrapped_differences` is its plain twin.
+    The compiled pass of the weighted stack over one pair, whose weight cancels; its plain twin is
+    `wrapped_differences`.
 
     References
     ----------
@@ -179,3 +197,13 @@ def agreement(unwrapped: NDArray[np.float32], direct: NDArray[np.float32]) -> fl
     if not known.any():
         return float("nan")
     return float((np.abs(unwrapped[known] - direct[known]) <= AGREEMENT).mean())
+
+
+def steep_share(direct: NDArray[np.float32]) -> float:
+    """Return the share of neighbouring nodes, along rows and columns, whose sums differ by more than pi.
+
+    Between these the wrapped stack shows another step than the true one (facts 8.2). 0 if no two neighbours have data.
+    """
+    steps = np.concatenate([np.abs(np.diff(direct, axis=axis)).ravel() for axis in (0, 1)])
+    steps = steps[np.isfinite(steps)]
+    return float((steps > np.pi).mean()) if steps.size else 0.0

@@ -147,7 +147,7 @@ def _prepared(
     if min(wrapped.shape) < 2 or not valid.any():
         raise NoDataError(
             f"nothing to unwrap: {int(valid.sum())} of {wrapped.shape[0]} x {wrapped.shape[1]} pixels have data; "
-            "give a larger scene or lower the masks"
+            "give a larger scene"
         )
     phase = np.where(valid, wrapped, 0).astype(np.float32, copy=False)
     igram = np.zeros(wrapped.shape, np.complex64)

@@ -99,7 +99,7 @@ class StackConfig(Config):
     """Seasonal and sliding stacks of fewer pairs are left out."""
     strict: bool = False
     """Stop at the first damaged pair instead of leaving it out."""
-    memory_mb: Annotated[int, Field(ge=64)] = 600
+    memory_mb: Annotated[int, Field(ge=1)] = 600
     """Memory for sums and for pairs in flight, megabytes; smaller blocks of rows are taken to keep it."""
 
     @field_validator("windows")
@@ -126,7 +126,7 @@ class DetectConfig(Config):
     """Both patches of a polarity pair must reach this many standard errors."""
     least_velocity: Annotated[float, Field(gt=0)] = 4.0
     """Slowest body looked for, mm/yr along the line of sight."""
-    outline: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    outline: Annotated[float, Field(gt=0, lt=1)] = 0.3
     """A body ends where its velocity has fallen to this share of the peak."""
     separation: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """Two peaks are one body if the saddle is higher than this share of the lower one."""
@@ -155,6 +155,11 @@ class MaskConfig(Config):
     """Nodes where wrapped differences fail to close in a larger share of the pairs are left out."""
     layover: bool = True
     """Leave out layover and shadow where heights and look geometry are known."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read beside the interferograms."""
+        return (*self.snow, *([] if self.dem is None else [self.dem]))
 
 
 class ScreenConfig(Config):

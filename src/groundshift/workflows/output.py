@@ -20,17 +20,17 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
-def check_paths(folder: Path, inputs: Sequence[Path] = ()) -> None:
+def check_paths(folder: Path, inputs: Sequence[Path] = (), others: Sequence[Path] = ()) -> None:
     """Stop where there is no input, or results cannot go into `folder`, without touching anything.
 
     Raises
     ------
     MissingFileError
-        If one of the `inputs` is not there.
+        If one of the `inputs`, or of the `others` that are read, is not there.
     OutputError
         If it is a file, is one of the `inputs`, or may not be written to.
     """
-    for source in inputs:
+    for source in (*inputs, *others):
         if not source.exists():
             raise MissingFileError(f"{source}: no such file or folder; check the spelling")
     place = folder.absolute()

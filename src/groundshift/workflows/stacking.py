@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +23,15 @@ from groundshift.gradients.noise import NoiseShare, measure_noise
 from groundshift.gradients.stack import Direction
 from groundshift.gradients.store import SumsFile, open_sums
 from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, plan_window
-from groundshift.gradients.windows import named_windows
 from groundshift.io.stack import InterferogramStack, Problem
-from groundshift.pairs import select_pairs
-from groundshift.types import Grid, Looks, Pair, Window
+from groundshift.types import Looks, Pair, Window
+from groundshift.workflows.choices import (
+    LEAST_PAIRS,
+    choose_looks,
+    choose_pairs,
+    choose_smoothing,
+    choose_windows,
+)
 from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import (
@@ -40,7 +44,7 @@ from groundshift.workflows.resume import (
     remember_damaged,
 )
 
-__all__ = ["StackOutput", "choose_looks", "choose_smoothing", "preview", "stack_track"]
+__all__ = ["StackOutput", "stack_track"]
 
 _SAMPLE = 72
 """Side of the squares of nodes from which the noise is measured."""
@@ -65,21 +69,6 @@ class StackOutput:
     """Whether finished sums of the same inputs and settings stood there already."""
 
 
-def choose_looks(grid: Grid, working_pixel: float) -> Looks:
-    """Return the looks that bring the pixel nearest to `working_pixel` metres, in both directions."""
-    return Looks(*(max(1, round(working_pixel / spacing)) for spacing in grid.spacing))
-
-
-def choose_smoothing(grid: Grid, looks: Looks, smoothing: int, limit: float) -> int:
-    """Return the side of the averaging window in working pixels.
-
-    `smoothing` counts pixels of the product; the window is not larger than `limit` metres, and never below one pixel.
-    """
-    side = min(smoothing * math.sqrt(math.prod(grid.spacing)), limit)
-    worked = math.sqrt(math.prod(s * n for s, n in zip(grid.spacing, looks, strict=True)))
-    return max(1, round(side / worked))
-
-
 def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
     """Sum the gradients of all selected pairs of one track into `folder`/gradients.zarr.
 
@@ -95,7 +84,7 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
     """
     problems: list[Problem] = []
     damaged: dict[str, Window] = {}
-    pairs = _selected(stack, config)
+    pairs = choose_pairs(stack, config)
 
     def leave_out(failed: PairFailedError) -> None:
         if config.strict:
@@ -104,8 +93,10 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
         problems.append(Problem(stack.files.get(failed.pair, (stack.root,))[0], str(failed)))
         damaged[failed.pair.name] = failed.window
         pairs.remove(failed.pair)
-        if not pairs:
-            raise NoDataError(f"{stack.root}: no readable pair is left; last: {failed}") from failed
+        if len(pairs) < LEAST_PAIRS:
+            raise NoDataError(
+                f"{stack.root}: fewer than {LEAST_PAIRS} readable pairs are left; last: {failed}"
+            ) from failed
 
     for failed in recall_damaged(folder, stack.select(pairs)):
         leave_out(failed)
@@ -117,32 +108,6 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
         except PairFailedError as failed:
             leave_out(failed)
             remember_damaged(folder, damaged)
-
-
-def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
-    """Say what stacking would do, without reading a pixel."""
-    pairs = _selected(stack, config)
-    looks = choose_looks(stack.grid, config.working_pixel)
-    grid = stack.grid.multilooked(looks)
-    windows = named_windows(
-        pairs,
-        wet_months=config.wet_months or None,
-        sliding_years=config.sliding_years,
-        given=config.windows,
-        least=config.least_pairs,
-    )
-    return {
-        "track": stack.track,
-        "product": stack.product,
-        "pairs": f"{len(pairs)} of {len(stack.pairs)}",
-        "looks": list(looks),
-        "working_pixels": list(grid.shape),
-        "working_pixel_m": [round(s, 1) for s in grid.spacing],
-        "smoothing": choose_smoothing(stack.grid, looks, config.smoothing, config.smoothing_limit),
-        "time_windows": {name: len(members) for name, members in windows.items()},
-        "to_read_gb": round(8e-9 * len(pairs) * stack.grid.shape[0] * stack.grid.shape[1], 3),
-        "skipped": [p.message for p in stack.problems if p.skipped],
-    }
 
 
 def _stack_pairs(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
@@ -201,13 +166,7 @@ def _plan(
     grid = stack.grid.multilooked(looks)
     if config.weights == "network":
         noise = _sampled_noise(stack, looks, smoothing, directions, pool, reporter)
-    members = named_windows(
-        stack.pairs,
-        wet_months=config.wet_months or None,
-        sliding_years=config.sliding_years,
-        given=config.windows,
-        least=config.least_pairs,
-    )
+    members = choose_windows(stack, stack.pairs, config)
     dem = _dem_variance(stack, smoothing)
     windows = tuple(
         plan_window(name, chosen, stack.pairs, noise, equal=config.weights == "equal", dem_variance=dem)
@@ -219,21 +178,6 @@ def _plan(
     )  # fmt: skip
     return StackPlan(
         stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look
-    )
-
-
-def _selected(stack: InterferogramStack, config: StackConfig) -> list[Pair]:
-    """Select the pairs with short baselines."""
-    return list(
-        select_pairs(
-            stack.pairs,
-            max_days=config.max_days,
-            mode=config.pair_mode,
-            nearest=config.nearest,
-            max_bperp=config.max_bperp,
-            start=config.start,
-            end=config.end,
-        )
     )
 
 

@@ -41,7 +41,12 @@ def run_stack(config: SurveyConfig, reporter: Reporter, *, paper_mode: bool = Fa
             tell_problems(source, reporter)
             result = stack_track(source, config.stack, folder, reporter)
             for part in result.sums.stacks():
-                velocity = velocity_of(part, config.detect) if part.is_lattice else None
+                velocity = None
+                if part.is_lattice:
+                    try:
+                        velocity = velocity_of(part, config.detect)
+                    except NoDataError as error:
+                        reporter.warn(f"{source.track}: window {part.window} has no velocity: {error}")
                 if is_located(part.grid):
                     write_maps(folder, part, velocity, part.n_pairs > 1)
                 else:
@@ -67,7 +72,7 @@ def run_detect(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If there is no stack, one does not know where it lies on Earth, or an output cannot be written.
     """
     started = datetime.now(UTC)
-    check_paths(config.output, config.inputs)
+    check_paths(config.output, config.inputs, config.mask.files)
     paths = list(dict.fromkeys(path for given in config.inputs for path in _sums_in(given)))
     for path in paths:
         if config.output.resolve() in path.resolve().parents:

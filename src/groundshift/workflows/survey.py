@@ -33,9 +33,10 @@ from groundshift.inventory import (
 )
 from groundshift.inventory.density import density, write_density
 from groundshift.io import InterferogramStack, Problem, open_stack
+from groundshift.io.rasters import raster_grid
 from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
 from groundshift.types import Grid, LookGeometry, Pair
-from groundshift.workflows.config import SurveyConfig, save_config
+from groundshift.workflows.config import SettingError, SurveyConfig, save_config
 from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
@@ -56,7 +57,7 @@ __all__ = [
 
 
 _TOLD = 5
-"""Files left out that are named on the terminal."""
+"""Problems of one track that are told on the terminal."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,11 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If nothing can be surveyed, or an output cannot be written.
     """
     started = datetime.now(UTC)
-    check_paths(config.output, config.inputs)
+    check_paths(config.output, config.inputs, config.mask.files)
+    if config.stack.step != 1:
+        raise SettingError(f"step: a survey compares neighbours, expected 1, instead got {config.stack.step}")
+    if config.mask.dem is not None:
+        raster_grid(config.mask.dem)
     stacks = open_tracks(config)
     with claimed(config.output):
         save_config(config, config.output / "run.yaml")
@@ -229,13 +234,13 @@ def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Rep
 
 
 def tell_problems(source: InterferogramStack, reporter: Reporter) -> None:
-    """Tell of the files that the reader left out: the first by name, all of them in the log."""
-    left_out = [p for p in source.problems if p.skipped]
-    for problem in left_out[:_TOLD]:
+    """Tell what the reader found wrong: the first lines on the terminal, all of them in the log."""
+    in_order = sorted(source.problems, key=lambda p: not p.skipped)
+    for problem in in_order[:_TOLD]:
         reporter.console.print(f"warning: {problem.message}", style="yellow", markup=False)
-    if len(left_out) > _TOLD:
-        more = len(left_out) - _TOLD
-        reporter.warn(f"{source.track}: {more} more files left out; log.jsonl and `groundshift info` name them")
+    if len(in_order) > _TOLD:
+        more = len(in_order) - _TOLD
+        reporter.warn(f"{source.track}: {more} more such lines; log.jsonl and `groundshift info` have them all")
     for problem in source.problems:
         reporter.log("problem", track=source.track, path=problem.path, text=problem.message, skipped=problem.skipped)
 
@@ -259,7 +264,16 @@ def detect_track(
     detections: list[Detection] = []
     with reporter.bar(f"{plan.track}: detecting", len(plan.windows)) as advance:
         for index, stack in enumerate(sums.stacks()):
-            velocity = velocity_of(stack, config.detect)
+            if not stack.is_lattice:
+                raise NoDataError(f"{sums.path}: its differences are not between neighbours; stack with --step 1")
+            try:
+                velocity = velocity_of(stack, config.detect)
+            except NoDataError as error:
+                if index == 0:
+                    raise NoDataError(f"{plan.track}: {error}") from error
+                reporter.warn(f"{plan.track}: window {stack.window} left out: {error}")
+                advance()
+                continue
             mask = valid_nodes(stack, ground, config.mask)
             detections += detect_on(stack, velocity, ground, mask.valid, config.detect, config.screen, reporter)
             write_maps(folder, stack, velocity, mask.valid)
