@@ -1,9 +1,11 @@
-"""The figures of the Danba scene: independent halves, sign flips, and the number of pairs against detections.
+"""The figures of the Danba scene.
 
-    python benchmarks/danba.py halves   $GROUNDSHIFT_DATA/danba
-    python benchmarks/danba.py flips    $GROUNDSHIFT_DATA/danba [--draws 20]
-    python benchmarks/danba.py number   $GROUNDSHIFT_DATA/danba [--draws 20]
-    python benchmarks/danba.py picture  $GROUNDSHIFT_DATA/danba        writes docs/images/danba.png
+Called as `python benchmarks/danba.py FIGURE $GROUNDSHIFT_DATA/danba [--draws 20]`:
+
+- `halves`: correlation of the stacks of two periods that share no date
+- `flips`: half of the pairs conjugated at random, so that steady motion cancels and noise stays
+- `number`: number of pairs against detections, as in section 6.1 of paper 000
+- `picture`: draws docs/images/danba.png
 """
 
 import argparse

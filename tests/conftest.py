@@ -18,6 +18,8 @@ from groundshift.gradients.stack import Direction, GradientStack
 from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window
 from groundshift.types import Grid, MapGrid, Pair, RadarGrid
 
+OWN_NOISE = NoiseShare(0.0, 1.0)
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -81,7 +83,7 @@ def stack_igrams(map_grid):
         grid: Grid | None = None,
         smoothing: int = 1,
         directions: tuple[Direction, ...] | None = None,
-        noise: NoiseShare = NoiseShare(0.0, 1.0),
+        noise: NoiseShare = OWN_NOISE,
         equal: bool = False,
     ) -> GradientStack:
         grid = map_grid(igrams.shape[1:]) if grid is None else grid

@@ -122,9 +122,9 @@ def test_nodes_without_data_are_nan_and_of_no_quality():
 
 
 def test_real_images_are_refused():
-    with pytest.raises(TypeError, match="^igram must be complex-valued, instead got float64$"):
+    with pytest.raises(TypeError, match=r"^igram must be complex-valued, instead got float64$"):
         wrapped_differences(X, 3, directions_of(AXES))
-    with pytest.raises(TypeError, match="^igram must be complex-valued, instead got float64$"):
+    with pytest.raises(TypeError, match=r"^igram must be complex-valued, instead got float64$"):
         take_looks(X, Looks(2, 2))
 
 

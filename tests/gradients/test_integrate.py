@@ -221,7 +221,7 @@ def test_screening_keeps_the_drift_of_noise_within_its_reach():
 
 def test_nothing_with_weight_is_an_error():
     nothing = np.zeros(SHAPE, np.float32)
-    with pytest.raises(NoDataError, match="^no gradient has data; check the coherence of the stack$"):
+    with pytest.raises(NoDataError, match=r"^no gradient has data; check the coherence of the stack$"):
         integrate(nothing, nothing, nothing, nothing)
 
 
@@ -252,13 +252,11 @@ def test_stack_is_not_known_where_it_has_no_data(make_stack):
     found = relative_velocity(make_stack(gradient))
     assert np.isnan(found[21:29, 21:29]).all()
     assert np.isfinite(found).sum() > 0.95 * found.size
-    with pytest.raises(NoDataError, match="^no gradient has data; check the coherence of the stack$"):
+    with pytest.raises(NoDataError, match=r"^no gradient has data; check the coherence of the stack$"):
         relative_velocity(make_stack(np.full((2, 8, 8), np.nan)))
 
 
 def test_central_differences_cannot_be_integrated(make_stack):
     stack = make_stack(np.zeros((2, 9, 9)), directions=directions_of(("north", "east"), step=3))
-    with pytest.raises(
-        ValueError, match="^stack must hold forward differences along both axes; take the step of 1$"
-    ):
+    with pytest.raises(ValueError, match=r"^stack must hold forward differences along both axes; take the step of 1$"):
         relative_velocity(stack)

@@ -185,9 +185,7 @@ def test_batches_add_up_to_the_whole():
 def test_vortex_leaves_one_residue_in_its_cell(charge, at):
     y, x = np.mgrid[:31, :27]
     igram = np.exp(1j * charge * np.arctan2(y - at[0], x - at[1])).astype(np.complex64)
-    sums = compiled_sums(
-        igram[np.newaxis], np.ones(1, np.float32), np.ones((1, 1), np.float32), 1, directions_of(AXES)
-    )
+    sums = compiled_sums(igram[np.newaxis], np.ones(1, np.float32), np.ones((1, 1), np.float32), 1, directions_of(AXES))
     expected = np.zeros((31, 27))
     expected[int(at[0]), int(at[1])] = 1
     np.testing.assert_array_equal(sums[0, 4], expected)
@@ -198,9 +196,7 @@ def test_field_without_curl_has_no_residues():
     phase = 40 * np.exp(-((y - 31.2) ** 2 + (x - 27.7) ** 2) / (2 * 11**2)) + 0.9 * x - 0.7 * y
     assert np.abs(np.diff(phase, axis=0)).max() > 2
     igram = np.exp(1j * phase).astype(np.complex64)
-    sums = compiled_sums(
-        igram[np.newaxis], np.ones(1, np.float32), np.ones((1, 1), np.float32), 1, directions_of(AXES)
-    )
+    sums = compiled_sums(igram[np.newaxis], np.ones(1, np.float32), np.ones((1, 1), np.float32), 1, directions_of(AXES))
     assert sums[0, 3, :-1, :-1].min() == 1
     assert not sums[0, 4].any()
 

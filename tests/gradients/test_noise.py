@@ -1,5 +1,6 @@
 """The share of dates in the noise, and what a network makes of it."""
 
+import itertools
 from datetime import date, timedelta
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_factor_of_independent_pairs_is_one(join_dates):
 
 def test_factor_of_a_chain_is_that_of_its_ends():
     days = [date(2020, 1, 1) + timedelta(12 * k) for k in range(31)]
-    chain = [Pair(a, b) for a, b in zip(days[:-1], days[1:], strict=True)]
+    chain = [Pair(a, b) for a, b in itertools.pairwise(days)]
     assert network_factor(chain, np.ones(30), NoiseShare(0.4, 0.2)) == pytest.approx((0.4 * 2 + 0.2 * 30) / 30)
 
 

@@ -16,6 +16,7 @@ from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish,
 from groundshift.types import LookGeometry, Looks, Pair
 
 SHAPE = (23, 17)
+DESCENDING = LookGeometry(192.5, 38.9)
 PAIRS = (
     Pair(date(2019, 12, 20), date(2020, 1, 1), -31.25),
     Pair(date(2019, 12, 20), date(2020, 1, 13), None),
@@ -24,7 +25,7 @@ PAIRS = (
 )
 
 
-def make_plan(grid, look=LookGeometry(192.5, 38.9), **directions):
+def make_plan(grid, look=DESCENDING, **directions):
     noise = NoiseShare(0.21, 0.58)
     windows = (plan_window("all", range(4), PAIRS, noise), plan_window("2020", [2, 3], PAIRS, noise, equal=True))
     return StackPlan(
@@ -65,7 +66,7 @@ def assert_same_plan(found, plan):
     np.testing.assert_allclose(found.grid.lonlat(rows, columns), plan.grid.lonlat(rows, columns), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("look", [LookGeometry(192.5, 38.9), LookGeometry(-12.0, 33.0, right_looking=False), None])
+@pytest.mark.parametrize("look", [DESCENDING, LookGeometry(-12.0, 33.0, right_looking=False), None])
 def test_plan_comes_back_as_it_was(tmp_path, grid, look):
     plan = make_plan(grid, look, diagonals=True, step=3)
     SumsFile.create(tmp_path / "gradients.zarr", plan, "mark", 8, None)
@@ -202,6 +203,10 @@ def break_no_sums(path):
     shutil.rmtree(path / "sums")
 
 
+def break_sums_of_another_shape(path):
+    change_attributes(path, lambda a: a["plan"]["grid"].update(shape=[5, 6]))
+
+
 def break_no_list_of_rows(path):
     change_attributes(path, lambda a: a.pop("rows_done"))
 
@@ -242,6 +247,6 @@ def test_unreadable_sums_are_named_in_one_line(tmp_path, map_grid):
         if chunk.is_file():
             chunk.write_bytes(chunk.read_bytes()[:11])
     file = open_sums(path)
-    line = re.escape(f"{path}: no sums of gradients here; run `groundshift stack` again")
+    line = re.escape(f"{path}: sums cannot be decoded; delete this folder and run `groundshift stack` again")
     with pytest.raises(DamagedFileError, match=f"^{line}$"):
         file.read(0)

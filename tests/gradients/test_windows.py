@@ -87,9 +87,7 @@ def test_given_windows_are_taken_however_few_pairs_they_have(pairs):
 
 
 def test_given_window_without_pairs_is_an_error(pairs):
-    with pytest.raises(
-        NoDataError, match="^window before: no pair lies between 2010-01-01 and 2011-01-01; widen it$"
-    ):
+    with pytest.raises(NoDataError, match=r"^window before: no pair lies between 2010-01-01 and 2011-01-01; widen it$"):
         named_windows(
             pairs, wet_months=None, sliding_years=None, given={"before": (date(2010, 1, 1), date(2011, 1, 1))}
         )

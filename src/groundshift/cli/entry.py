@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(error), 1)
     except CycloptsError as error:
         return _fail(_usage(error), 2)
+    except ValidationError as error:
+        return _fail(explain(error), 2)
     except KeyboardInterrupt:
         return _fail("interrupted; run the same command again to continue", 1)
     except BrokenPipeError:

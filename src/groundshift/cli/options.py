@@ -27,7 +27,6 @@ __all__ = [
     "UsageError",
     "Wavelength",
     "WindowOption",
-    "count_of",
     "print_facts",
     "print_json",
     "settings_of",
@@ -90,11 +89,6 @@ def print_facts(facts: dict[str, Any]) -> None:
 def print_json(facts: dict[str, Any]) -> None:
     """Print facts as JSON; a number that is not finite becomes null, for JSON knows none."""
     print(json.dumps(_plain(facts), indent=1, allow_nan=False, default=str))
-
-
-def count_of(number: int, noun: str) -> str:
-    """Write a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def typed_command() -> str:

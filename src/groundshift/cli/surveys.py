@@ -22,7 +22,6 @@ from groundshift.cli.options import (
     UsageError,
     Wavelength,
     WindowOption,
-    count_of,
     print_facts,
     print_json,
     settings_of,
@@ -31,7 +30,7 @@ from groundshift.cli.options import (
 from groundshift.errors import MissingFileError
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig, StackConfig, SurveyConfig
 from groundshift.workflows.output import check_paths
-from groundshift.workflows.progress import Reporter
+from groundshift.workflows.progress import Reporter, count_of
 
 if TYPE_CHECKING:
     from groundshift.workflows.survey import SurveyOutput

@@ -327,13 +327,13 @@ def _tile(
                     _add(sums[k, plane, y, x0:x1], work[k, _SUMS + plane * _STRIDE :])
 
 
-@njit(parallel=True, nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
+@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def multilook(igram: NDArray[np.complex64], ly: int, lx: int, out: NDArray[np.complex64]) -> None:
     """Average `ly` x `lx` pixels into one, over those with data; zero where none has.
 
-    `out` has shape (height // ly, width // lx) and is overwritten.
+    `out` has shape (height // ly, width // lx) and is overwritten. On one core: readers call it from their own threads.
     """
-    for y in prange(out.shape[0]):
+    for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             re = im = _ZERO
             count = 0

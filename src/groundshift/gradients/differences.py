@@ -1,7 +1,7 @@
 """Wrapped phase differences of one interferogram between averaged nodes.
 
-Arrays are (..., y, x); phase is in radians, wrapped to [-pi, pi]. What is done here for one interferogram in plain NumPy
-is what the compiled pass of `_kernels.py` does for a whole stack.
+Arrays are (..., y, x); phase is in radians, wrapped to [-pi, pi]. What is done here for one interferogram in plain
+NumPy is what the compiled pass of `_kernels.py` does for a whole stack.
 """
 
 from typing import NamedTuple

@@ -50,7 +50,7 @@ class SumsFile:
         rows, columns = plan.grid.shape
         group.create_array(
             "sums",
-            shape=(len(plan.windows), plan.planes, rows, columns),
+            shape=_shape(plan),
             chunks=(1, plan.planes, min(block_rows, rows), columns),
             dtype="float32",
         )
@@ -80,11 +80,11 @@ class SumsFile:
 
     def read(self, window: int = 0) -> NDArray[np.float32]:
         """Return the sums of one time window: (plane, y, x)."""
-        return np.asarray(self._sums[window])
+        return self._decode("sums", window)
 
     def read_height(self) -> NDArray[np.float32] | None:
         """Return terrain heights in metres on the working pixels, or None if the product had none."""
-        return np.asarray(_array(self._group, "height"), np.float32) if "height" in self._group else None
+        return self._decode("height", ...) if "height" in self._group else None
 
     def stack(self, window: int = 0) -> GradientStack:
         """Return the finished stack of one time window."""
@@ -98,6 +98,16 @@ class SumsFile:
     def _sums(self) -> Any:
         return self._group["sums"]
 
+    def _decode(self, name: str, part: Any) -> NDArray[np.float32]:
+        """Read a part of an array, which may have been damaged since it was written."""
+        found: Any = self._group[name]
+        try:
+            return np.asarray(found[part], np.float32)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DamagedFileError(
+                f"{self.path}: {name} cannot be decoded; delete this folder and run `groundshift stack` again"
+            ) from error
+
 
 def open_sums(path: Path) -> SumsFile:
     """Open sums on disk for reading and adding.
@@ -107,14 +117,27 @@ def open_sums(path: Path) -> SumsFile:
     DamagedFileError
         If this is no such file, or one of another version.
     """
+    broken = f"{path}: no sums of gradients here; run `groundshift stack` again"
     try:
         group = zarr.open_group(path, mode="r+")
         version = group.attrs["version"]
-        if version != _VERSION:
-            raise DamagedFileError(f"{path}: sums of version {version}, expected {_VERSION}; run the survey again")
-        return SumsFile(path, group, _plan_from_json(group.attrs["plan"], group))
-    except (FileNotFoundError, KeyError, ValueError, TypeError) as error:
-        raise DamagedFileError(f"{path}: no sums of gradients here; run `groundshift stack` again") from error
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(broken) from error
+    if version != _VERSION:
+        raise DamagedFileError(f"{path}: sums of version {version}, expected {_VERSION}; run the survey again")
+    try:
+        file = SumsFile(path, group, _plan_from_json(group.attrs["plan"], group))
+        _ = file.fingerprint, file.rows_done
+        if file._sums.shape != _shape(file.plan):
+            raise ValueError("the plan is not that of the sums")
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise DamagedFileError(broken) from error
+    return file
+
+
+def _shape(plan: StackPlan) -> tuple[int, int, int, int]:
+    """Shape of the sums of a plan: (window, plane, y, x)."""
+    return (len(plan.windows), plan.planes, *plan.grid.shape)
 
 
 def _plan_to_json(plan: StackPlan) -> dict[str, Any]:

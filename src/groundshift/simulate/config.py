@@ -23,7 +23,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class SceneConfig(BaseModel):
     """All that a simulated scene is made from. Ranges are (low, high) and drawn from uniformly unless said."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     seed: int = Field(0, ge=0)
     """Seed of all that is drawn; the same seed makes the same scene."""

@@ -10,7 +10,7 @@ __all__ = ["Decay"]
 class Decay(BaseModel):
     """Loss of coherence with time: `(initial - final) exp(-t / tau) + final`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     initial: float = Field(ge=0, le=1)
     """Coherence at no time."""

@@ -169,11 +169,12 @@ def _read_ahead(
     waiting: deque[Future[NDArray[np.complex64]]] = deque()
     try:
         for pair in pairs:
-            waiting.append(pool.submit(lambda p: take_looks(source.read(p, window), looks), pair))
+            waiting.append(pool.submit(source.read, pair, window))
+            # Looks are taken here: compiled passes that run in parallel may not be entered by several threads.
             if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
+                yield take_looks(waiting.popleft().result(), looks)
         while waiting:
-            yield waiting.popleft().result()
+            yield take_looks(waiting.popleft().result(), looks)
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -13,7 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from groundshift.errors import OutputError
 
-__all__ = ["Reporter"]
+__all__ = ["Reporter", "count_of"]
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Reporter:

@@ -9,7 +9,7 @@ from groundshift.gradients.store import open_sums
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
 from groundshift.workflows.output import check_paths, claimed
-from groundshift.workflows.progress import Reporter
+from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import SurveyOutput, conclude, detect_track, open_tracks, tell_problems
@@ -57,8 +57,8 @@ def run_stack(config: SurveyConfig, reporter: Reporter, *, paper_mode: bool = Fa
                 paper_maps(source, result, folder, reporter)
             pairs = len(result.sums.plan.pairs)
             skipped = sum(p.skipped for p in (*source.problems, *result.problems))
-            left_out = f", {skipped} files left out" if skipped else ""
-            reporter.say(f"{source.track}: {pairs} pairs stacked{left_out} in {folder}")
+            left_out = f", {count_of(skipped, 'file')} left out" if skipped else ""
+            reporter.say(f"{source.track}: {count_of(pairs, 'pair')} stacked{left_out} in {folder}")
             done.append({"track": source.track, "folder": str(folder), "pairs": pairs, "skipped": skipped})
     return done
 
