@@ -26,6 +26,7 @@ app = App(
     help="Finds ground that moves by itself in stacks of radar interferograms.",
     version=__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,
     default_parameter=Parameter(show_default=written_default, negative_iterable=()),
 )
 for command in (surveys.info, surveys.survey, surveys.stack, surveys.detect):

@@ -22,6 +22,9 @@ from groundshift.gradients.stack import GradientStack
 
 __all__ = ["Body", "Rules", "find_bodies"]
 
+_CORE = 0.4
+"""Evidence is gathered in and around what lies above this share of the peak, however far the outline is drawn."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -36,7 +39,7 @@ class Rules:
     separation: float = 0.6
     """Two bumps are one body if the saddle between them is higher than this share of the lower one."""
     least_area_m2: float = 15_000.0
-    """Smaller bodies are left out."""
+    """Bodies whose core is smaller are left out."""
 
 
 class Body(NamedTuple):
@@ -115,12 +118,12 @@ def _bumps(
         base = _surroundings(around, own & (around > rules.outline * peak), usable[box], reach)
         if peak - base < rules.least_velocity:
             continue
-        inside = label(own & (around > base + rules.outline * (peak - base)))
         at = np.unravel_index(np.argmax(np.where(own, around, -np.inf)), around.shape)
-        inside = ndimage.binary_fill_holes(inside == inside[at])
-        if inside.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
+        inside = _connected(own & (around > base + rules.outline * (peak - base)), at)
+        core = _connected(own & (around > base + _CORE * (peak - base)), at)
+        if core.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
             continue
-        zone = (ndimage.distance_transform_edt(~inside) <= reach) & usable[box]
+        zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box]
         evidence = [
             _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
                       direction.end[1] - direction.start[1], stack.smoothing)
@@ -144,6 +147,12 @@ def _bumps(
             )
         )
     return found
+
+
+def _connected(mask: NDArray[np.bool_], at: tuple[np.intp, ...]) -> NDArray[np.bool_]:
+    """Return what is connected with one pixel, holes filled."""
+    parts = label(mask)
+    return np.asarray(ndimage.binary_fill_holes(parts == parts[at]), bool)
 
 
 def _polarity(

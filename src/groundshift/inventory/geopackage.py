@@ -147,8 +147,8 @@ def write_inventory(
             add_style(temporary)
             stamp_version(temporary, SCHEMA_VERSION)
         except (*OGR_ERRORS, sqlite3.Error) as error:
-            reason = " ".join(str(error).split())
-            raise OutputError(f"{path}: cannot be written ({reason}); free some space and run again") from error
+            reason = " ".join(str(error).rsplit("failed: ", 1)[-1].split())
+            raise OutputError(f"{path}: cannot be written ({reason[-80:]}); free some space and run again") from error
 
 
 def read_inventory(path: Path) -> list[Target]:

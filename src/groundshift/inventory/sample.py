@@ -124,8 +124,8 @@ def write_sample(folder: Path, sample: Sequence[Target]) -> tuple[Path, Path, Pa
         try:
             write_layer(temporary, "verification", _COLUMNS, arrays, [t.geometry for t in sample])
         except OGR_ERRORS as error:
-            reason = " ".join(str(error).split())
-            raise OutputError(f"{package}: cannot be written ({reason}); free some space and run again") from error
+            reason = " ".join(str(error).rsplit("failed: ", 1)[-1].split())
+            raise OutputError(f"{package}: cannot be written ({reason[-80:]}); free some space and run again") from error
     return table, earth, package
 
 

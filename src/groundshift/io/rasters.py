@@ -9,8 +9,9 @@ import numpy as np
 import rasterio
 from numpy.typing import DTypeLike, NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
-from groundshift.errors import DamagedFileError, MissingFileError, OutputError
+from groundshift.errors import DamagedFileError, MissingFileError
 from groundshift.io.atomic import atomic_path
 from groundshift.types import MapGrid, Window
 
@@ -132,15 +133,15 @@ def write_geotiff(
         "blockxsize": 256,
         "blockysize": 256,
     }
-    with atomic_path(path) as temporary:
-        try:
-            with rasterio.open(temporary, "w", **profile) as sink:
-                sink.write(bands)
-                for band in range(1, bands.shape[0] + 1):
-                    sink.set_band_description(band, description)
-                    sink.set_band_unit(band, unit)
-        except RasterioError as error:
-            raise OutputError(f"{path}: cannot be written ({error}); free some space and run again") from error
+    # Made in memory: GDAL does not tell when the disk fills up while it closes a file.
+    with MemoryFile() as memory:  # type: ignore[no-untyped-call]  # rasterio leaves it unannotated
+        with memory.open(**profile) as sink:
+            sink.write(bands)
+            for band in range(1, bands.shape[0] + 1):
+                sink.set_band_description(band, description)
+                sink.set_band_unit(band, unit)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(memory.getbuffer())
 
 
 def _opened(path: Path) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import yaml
 from geopandas.geodataframe import GeoDataFrame
 from numpy.typing import NDArray
-from pyogrio.errors import DataSourceError
+from pyogrio.errors import DataLayerError, DataSourceError
 from shapely import Polygon
 
 from groundshift.errors import OutputError
@@ -119,5 +119,5 @@ def _write_slides(path: Path, slides: GeoDataFrame) -> None:
     with atomic_path(path) as temporary:
         try:
             slides.to_file(temporary, layer="slides", driver="GPKG", engine="pyogrio", geometry_type="Polygon")
-        except DataSourceError as error:
+        except (DataSourceError, DataLayerError) as error:
             raise OutputError(f"{path}: cannot be written; free some space and run again") from error
