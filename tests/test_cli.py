@@ -14,6 +14,8 @@ import rasterio
 import yaml
 from affine import Affine
 
+from groundshift.workflows.config import DetectConfig, StackConfig
+
 COMMANDS = ["info", "survey", "stack", "detect", "simulate", "demo"]
 
 
@@ -57,11 +59,12 @@ def test_help_has_a_meaning_for_every_option(groundshift, command):
 
 def test_help_tells_units_and_defaults(groundshift):
     out = " ".join(groundshift("survey", "--help").out.replace("│", " ").split())
+    stack, detect = StackConfig(), DetectConfig()
     for text in [
-        "Longest temporal baseline, days. [default: 36]",
-        "[default: 4 5 6 7 8 9]",
-        "mm/yr along the line of sight. [default: 4]",
-        "metres; it bounds the size of bodies found. [default: 2000]",
+        f"Longest temporal baseline, days. [default: {stack.max_days}]",
+        f"[default: {' '.join(map(str, stack.wet_months))}]",
+        f"mm/yr along the line of sight. [default: {detect.least_velocity:g}]",
+        f"metres; it bounds the size of bodies found. [default: {detect.reach:g}]",
         "NAME=YYYY-MM-DD:YYYY-MM-DD",
         "--no-layover",
         "--no-sliding-years",
@@ -76,11 +79,14 @@ def test_version_is_that_of_the_package(groundshift):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["survey", "--help"], ["survey", "nowhere", "-o", "out"], ["stack", "--max-days", "x"]]
+    "arguments",
+    [["--version"], ["--help"], ["survey", "--help"], ["survey", "nowhere", "-o", "out"], ["stack", "--max-days", "x"]],
 )
 def test_an_answer_without_work_loads_none_of_the_slow_libraries(arguments, tmp_path):
     slow = "{'scipy', 'numba', 'rasterio', 'zarr', 'matplotlib', 'bokeh', 'geopandas', 'h5py', 'shapely'}"
-    code = f"import sys; from groundshift.cli import main; main({arguments!r}); print(sorted({slow} & set(sys.modules)))"
+    code = (
+        f"import sys; from groundshift.cli import main; main({arguments!r}); print(sorted({slow} & set(sys.modules)))"
+    )
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -199,11 +205,18 @@ def test_an_option_wins_over_the_file_and_leaves_the_rest_of_it(groundshift, sim
             {
                 "inputs": [str(simulated)],
                 "output": str(tmp_path / "out"),
-                "stack": {"max_days": 12, "least_pairs": 5, "strict": True, "windows": {"a": ["2018-01-01", "2018-05-01"]}},
+                "stack": {
+                    "max_days": 12,
+                    "least_pairs": 5,
+                    "strict": True,
+                    "windows": {"a": ["2018-01-01", "2018-05-01"]},
+                },
             }
         )
     )
-    ran = groundshift("stack", "--config", path, "--max-days", "24", "--no-strict", "--window", "b=2018-01-01:2018-04-01")
+    ran = groundshift(
+        "stack", "--config", path, "--max-days", "24", "--no-strict", "--window", "b=2018-01-01:2018-04-01"
+    )
     assert ran.code == 0
     settings = yaml.safe_load((tmp_path / "out" / "run.yaml").read_text())["stack"]
     assert (settings["max_days"], settings["least_pairs"], settings["strict"]) == (24, 5, False)
@@ -269,14 +282,20 @@ def test_a_closed_pipe_ends_quietly():
 @pytest.mark.parametrize("command", ["info", "survey", "stack"])
 def test_an_input_that_is_not_there_or_holds_nothing_is_one_line(groundshift, tmp_path, command):
     output = [] if command == "info" else ["-o", tmp_path / "out"]
-    only_line(groundshift(command, tmp_path / "none", *output), 1, r".*none: no such file or folder; check the spelling")
+    only_line(
+        groundshift(command, tmp_path / "none", *output), 1, r".*none: no such file or folder; check the spelling"
+    )
     (tmp_path / "empty").mkdir()
     only_line(groundshift(command, tmp_path / "empty", *output), 1, r".*empty: the folder is empty; give the folder .*")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "notes.txt").write_text("hello")
-    only_line(groundshift(command, tmp_path / "other", *output), 1, r".*other: no known product here; --format takes .*")
     only_line(
-        groundshift(command, tmp_path / "other", "--format", "gpx", *output), 1, r"unknown format 'gpx'; choose one of: .*"
+        groundshift(command, tmp_path / "other", *output), 1, r".*other: no known product here; --format takes .*"
+    )
+    only_line(
+        groundshift(command, tmp_path / "other", "--format", "gpx", *output),
+        1,
+        r"unknown format 'gpx'; choose one of: .*",
     )
     assert not (tmp_path / "out").exists()
 
@@ -384,7 +403,10 @@ def test_a_stack_without_any_data_is_one_line(groundshift, scene, tmp_path, valu
         (["--max-days", "3"], r".*scene: .*3.*"),
         (["--start", "2030-01-01"], r".*scene: .*2030.*"),
         (["--window", "late=2030-01-01:2031-01-01"], r".*scene: window late: no pair lies between .*; widen it"),
-        (["--window", "short=2018-01-05:2018-01-17"], r".*scene: window short: only one pair lies within its dates; .*"),
+        (
+            ["--window", "short=2018-01-05:2018-01-17"],
+            r".*scene: window short: only one pair lies within its dates; .*",
+        ),
         (["--working-pixel", "1e7"], r".*scene: 64 x 80 pixels are too few for looks of .*; lower --working-pixel .*"),
         (["--smoothing", "900", "--smoothing-limit", "1e6"], r".*scene: 64 x 80 pixels are too few for looks of .*"),
         (["--dem", "nowhere.tif"], r"nowhere\.tif: no such file or folder; check the spelling"),
@@ -408,12 +430,16 @@ def test_an_input_given_twice_is_refused(groundshift, simulated, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["survey", "stack", "detect"])
-def test_an_output_that_cannot_be_is_refused_before_anything_is_read(groundshift, simulated, surveyed, tmp_path, command):
+def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
+    groundshift, simulated, surveyed, tmp_path, command
+):
     given = surveyed if command == "detect" else simulated
     file = tmp_path / "file"
     file.write_text("mine")
     only_line(groundshift(command, given, "-o", file), 1, r".*file: is a file, not a folder; choose another .*")
-    only_line(groundshift(command, given, "-o", file / "below"), 1, r".*file: is a file, not a folder; choose another .*")
+    only_line(
+        groundshift(command, given, "-o", file / "below"), 1, r".*file: is a file, not a folder; choose another .*"
+    )
     only_line(groundshift(command, given, "-o", given), 1, r".*: holds the input; choose another output folder")
     assert file.read_text() == "mine"
 

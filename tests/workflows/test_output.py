@@ -52,15 +52,17 @@ def small_disk(tmp_path):
 
 @pytest.fixture
 def largest_file():
-    """Let no file grow beyond so many bytes."""
+    """Let no file grow beyond so many bytes; None as far as before."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (soft if size is None else size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_folder_has_one_run_at_a_time(tmp_path):
     with claimed(tmp_path / "out"):
-        with pytest.raises(OutputError, match=rf"out: another run \(process {os.getpid()} on .*\) is writing here; wait"):
+        with pytest.raises(
+            OutputError, match=rf"out: another run \(process {os.getpid()} on .*\) is writing here; wait"
+        ):
             claimed(tmp_path / "out").__enter__()
         with claimed(tmp_path / "other"):
             pass
@@ -109,7 +111,13 @@ def test_a_file_system_without_locks_is_written_to_all_the_same(tmp_path, monkey
 
 def test_what_a_killed_run_left_half_written_is_cleared_away_and_nothing_else(tmp_path):
     left = [".report.html.ab12cd_9", "stacks/T1/.velocity.tif.zzzzzzzz", "stacks/T1/wet/.valid.tif.00000000"]
-    mine = [".git/objects", ".ab12cd99", "stacks/T1/.gradients.zarr.partial", "stacks/T1/gradients.zarr/c", ".config.d.x"]
+    mine = [
+        ".git/objects",
+        ".ab12cd99",
+        "stacks/T1/.gradients.zarr.partial",
+        "stacks/T1/gradients.zarr/c",
+        ".config.d.x",
+    ]
     for name in (*left, *mine):
         (tmp_path / name).mkdir(parents=True)
     with claimed(tmp_path):
@@ -118,7 +126,7 @@ def test_what_a_killed_run_left_half_written_is_cleared_away_and_nothing_else(tm
     assert [name for name in mine if not (tmp_path / name).exists()] == []
 
 
-@pytest.mark.parametrize(("command", "size"), [("simulate", 12_000), ("simulate", 60_000), ("stack", 3_000), ("stack", 12_000), ("survey", 90_000), ("survey", 130_000), ("survey", 300_000)])  # fmt: skip
+@pytest.mark.parametrize(("command", "size"), [("simulate", 12_000), ("stack", 3_000), ("survey", 130_000)])
 def test_a_file_that_cannot_grow_ends_the_run_with_one_line_and_leaves_whole_files(
     groundshift, simulated, tmp_path, largest_file, command, size
 ):
@@ -126,7 +134,7 @@ def test_a_file_that_cannot_grow_ends_the_run_with_one_line_and_leaves_whole_fil
     given = ["--shape", "64", "80", "--n-dates", "4", "--n-slides", "1"] if command == "simulate" else [simulated]
     largest_file(size)
     ran = groundshift(command, *given, "-o", out)
-    largest_file(resource.RLIM_INFINITY)
+    largest_file(None)
     assert ran.code == 1
     assert len(ran.lines) == 1, ran.err
     assert ran.lines[0].startswith(f"groundshift: {out}/")
@@ -137,8 +145,10 @@ def test_a_file_that_cannot_grow_ends_the_run_with_one_line_and_leaves_whole_fil
     assert whole(out)
 
 
-@pytest.mark.parametrize("kilobytes", [8, 300, 640, 1060, 1260, 1500])
-def test_a_full_disk_ends_the_survey_with_one_line_and_room_lets_it_go_on(groundshift, simulated, small_disk, kilobytes):
+@pytest.mark.parametrize("kilobytes", [8, 640, 1260])
+def test_a_full_disk_ends_the_survey_with_one_line_and_room_lets_it_go_on(
+    groundshift, simulated, small_disk, kilobytes
+):
     out = small_disk(kilobytes) / "out"
     ran = groundshift("survey", simulated, "-o", out)
     assert ran.code == 1

@@ -262,4 +262,3 @@ def test_a_run_that_is_stopped_goes_on_and_ends_as_an_undisturbed_one(groundshif
     one, two = (open_sums(tmp_path / n / "stacks" / "simulated-3" / "gradients.zarr").read() for n in ("out", "calm"))
     np.testing.assert_allclose(one, two, rtol=2e-5, atol=1e-4)
     assert [p.name for p in (tmp_path / "out").rglob(".*")] == []
-

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label, regionprops
-from skimage.morphology import h_maxima
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from groundshift.checks import check_shape
@@ -38,8 +38,8 @@ class Rules:
     """The body ends where velocity has fallen to this share of its peak above the surroundings."""
     separation: float = 0.6
     """Two bumps are one body if the saddle between them is higher than this share of the lower one."""
-    least_area_m2: float = 15_000.0
-    """Bodies whose core is smaller are left out."""
+    least_area_m2: float = 20_000.0
+    """Smaller bodies are left out."""
 
 
 class Body(NamedTuple):
@@ -101,11 +101,12 @@ def _bumps(
 ) -> list[Body]:
     """Find the bodies that stand out of `height` and carry a polarity pair."""
     spacing = stack.node_grid.spacing
-    # Maxima of the logarithm that stand out by log(1 / separation) are those whose saddle lies lower than that share.
-    logarithm = np.log(np.maximum(height, rules.least_velocity))
-    if logarithm.max() <= np.log(rules.least_velocity):
+    if height.max() <= rules.least_velocity:
         return []
-    peaks = label(h_maxima(logarithm, -np.log(rules.separation)))
+    # Maxima of the logarithm that stand out by log(1 / separation) are those whose saddle lies lower than that share.
+    # The floor lies as far below the slowest body, so that this one stands out as well.
+    logarithm = np.log(np.maximum(height, rules.separation * rules.least_velocity))
+    peaks = label(local_maxima(reconstruction(logarithm + np.log(rules.separation), logarithm)))
     peaks[height <= rules.least_velocity] = 0
     basins = watershed(-height, peaks, mask=height > 0)
     reach = stack.smoothing // 2 + 2
@@ -115,15 +116,20 @@ def _bumps(
         own = basins[box] == region.label
         around = height[box]
         peak = float(around[own].max())
-        base = _surroundings(around, own & (around > rules.outline * peak), usable[box], reach)
+        base = 0.0
+        for _ in range(2):  # Once more from the level found, so that it does not matter where zero is.
+            foot = own & (around > base + min(rules.outline, _CORE) * (peak - base))
+            base = _surroundings(around, foot, usable[box], reach)
         if peak - base < rules.least_velocity:
             continue
         at = np.unravel_index(np.argmax(np.where(own, around, -np.inf)), around.shape)
         inside = _connected(own & (around > base + rules.outline * (peak - base)), at)
         core = _connected(own & (around > base + _CORE * (peak - base)), at)
-        if core.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
+        if inside.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
             continue
-        zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box]
+        # Ground that moves the other way is another body's, and so are its patches.
+        same_way = around > base - rules.outline * (peak - base)
+        zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box] & same_way
         evidence = [
             _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
                       direction.end[1] - direction.start[1], stack.smoothing)
@@ -181,13 +187,13 @@ def _surroundings(height: NDArray[np.float64], core: NDArray[np.bool_], usable: 
 
 
 def _peak_sigma(sigma: NDArray[np.float32], inside: NDArray[np.bool_], smoothing: int) -> float:
-    """Return the standard error of the velocity across the body, added up along the shortest way in.
+    """Return the standard error of the velocity of a body against its surroundings.
 
-    Neighbouring differences share most of their window, so their errors add up over blocks of `smoothing` nodes.
+    Differences of a moving mean of n nodes telescope: over n nodes and more, white noise leaves sqrt(n) times the error
+    of one difference. Atmosphere adds to it with the distance, like a walk at random.
     """
     depth = float(ndimage.distance_transform_edt(np.pad(inside, 1)).max())
-    typical = float(np.median(sigma[:, inside]))
-    return typical * smoothing * float(np.sqrt(max(depth / smoothing, 1.0)))
+    return float(np.median(sigma[:, inside])) * float(np.sqrt(max(depth, smoothing)))
 
 
 def _grown(box: tuple[int, int, int, int], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -110,7 +110,7 @@ def wrapped_differences(igram: NDArray[np.complex64], smoothing: int, directions
     >>> ramp = np.exp(1j * 0.5 * np.arange(6)) * np.ones((6, 1))
     >>> found = wrapped_differences(ramp.astype(np.complex64), 2, directions_of(("azimuth", "range")))
     >>> found.angle[1, 3].round(2)
-    array([ nan,  0.5,  0.5,  0.5,  0.5,  nan], dtype=float32)
+    array([nan, 0.5, 0.5, 0.5, 0.5, nan], dtype=float32)
     """
     check_complex("igram", igram)
     kernel = np.full(smoothing, 1 / smoothing)

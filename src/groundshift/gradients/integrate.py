@@ -57,7 +57,7 @@ def integrate(
     weight_x: NDArray[np.float32],
     *,
     reach: float | None = None,
-    tolerance: float = 3e-3,
+    tolerance: float = 1e-3,
 ) -> NDArray[np.float32]:
     """Find the field whose forward differences fit `dy` and `dx` best.
 

@@ -130,8 +130,8 @@ class DetectConfig(Config):
     """A body ends where its velocity has fallen to this share of the peak."""
     separation: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """Two peaks are one body if the saddle is higher than this share of the lower one."""
-    least_area: Annotated[float, Field(ge=0)] = 15_000.0
-    """Smallest core of a body, what lies above 0.4 of its peak, square metres."""
+    least_area: Annotated[float, Field(ge=0)] = 20_000.0
+    """Smallest body, square metres."""
     reach: Annotated[float, Field(gt=0)] = 2000.0
     """Velocities are compared over this distance, metres; it bounds the size of bodies found."""
 

@@ -68,7 +68,10 @@ class Reporter:
         entry = {"event": event, "seconds": round(time.monotonic() - self.started, 3), **facts}
         try:
             if self._log is None:
+                before = self._path.read_bytes()[-1:] if self._path.exists() else b""
                 self._log = self._path.open("a", encoding="utf-8")
+                # A killed run may have broken off in the middle of a line.
+                self._log.write("" if before in (b"", b"\n") else "\n")
             self._log.write(json.dumps(entry, default=str) + "\n")
             self._log.flush()
         except OSError as error:
