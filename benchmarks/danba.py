@@ -4,7 +4,7 @@ Called as `python benchmarks/danba.py FIGURE $GROUNDSHIFT_DATA/danba [--draws 20
 
 - `halves`: correlation of the stacks of two periods that share no date
 - `flips`: half of the pairs conjugated at random, so that steady motion cancels and noise stays
-- `number`: number of pairs against detections, as in section 6.1 of paper 000
+- `number`: number of pairs against detections, as in section 6.1 of Fu et al. (2022)
 - `picture`: draws docs/images/danba.png
 """
 
@@ -84,7 +84,7 @@ def halves(folder: Path, draws: int) -> None:
         a, b = make(early), make(late)
         print(f"{name:<44} {correlation(a[0], b[0]):7.3f} {correlation(a[1], b[1]):6.3f}")
 
-    row("unweighted sum (paper 000)", lambda s: paper_sum(s, 0))
+    row("unweighted sum (Fu et al. (2022))", lambda s: paper_sum(s, 0))
     row("weighted by coherence, sqrt(|u1||u2|)", lambda s: paper_sum(s, 0.5))
     row("weighted by coherence, |u1||u2|", lambda s: paper_sum(s, 1))
     plain = StackConfig(max_days=96, working_pixel=1.0, wet_months=(), sliding_years=None)
@@ -112,7 +112,7 @@ def flips(folder: Path, draws: int) -> None:
 
 
 def number(folder: Path, draws: int) -> None:
-    """Take fewer pairs at random, as in section 6.1 of paper 000."""
+    """Take fewer pairs at random, as in section 6.1 of Fu et al. (2022)."""
     stack = open_stack(folder)
     print("pairs up to 96 days\npairs  slide found  other targets a draw  median significance of the slide")
     for count in (10, 30, 50, 100, 200):

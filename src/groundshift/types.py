@@ -98,7 +98,7 @@ class LookGeometry:
 
     @property
     def to_satellite(self) -> tuple[float, float, float]:
-        """Unit vector from ground to satellite: east, north, up (facts 3.3)."""
+        """Unit vector from ground to satellite: east, north, up."""
         side = 1.0 if self.right_looking else -1.0
         h, inc = math.radians(self.heading), math.radians(self.incidence)
         return (

@@ -73,7 +73,7 @@ def test_differences_are_those_of_the_plain_twin(rng, smoothing, directions):
 
 @pytest.mark.parametrize("smoothing", [1, 4])
 def test_wrapped_direct_sum_is_the_stack_of_the_paper(rng, smoothing):
-    """W(S) = Fu's wrapped stack, always (facts 8.2)."""
+    """W(S) = Fu's wrapped stack, always."""
     igrams = make_igrams(rng, 60, (40, 50))
     sums = add_up(igrams, smoothing)
     assert np.abs(sums.direct).max() > 3 * np.pi

@@ -66,6 +66,6 @@ def test_a_dry_run_tells_the_pairs_that_would_be_stacked(groundshift, real_data,
     ran = groundshift("survey", real_data / "danba", "-o", tmp_path / "out", "--dry-run", "--json")
     fact = json.loads(ran.out)["tracks"][0]
     assert fact["pairs"] == "84 of 201"
-    assert fact["working_pixel_m"] == pytest.approx([42.0, 44.3], abs=0.5)  # 3 looks of 14.0 and 14.8 m
+    assert fact["working_pixel_m"] == pytest.approx([42.0, 46.1], abs=0.5)  # 3 looks of 14.0 and 15.4 m
     assert fact["time_windows"]["all"] == 84
     assert not (tmp_path / "out").exists()

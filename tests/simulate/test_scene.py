@@ -64,7 +64,7 @@ def test_dem_error_is_four_ten_thousandths_of_a_radian_per_metre_of_height_and_b
     tilted = simulate_scene(config)
     pair = tilted.pairs[0]
     assert pair.perpendicular_baseline == pytest.approx(tilted.baselines[1] - tilted.baselines[0])
-    # Facts 3.3: 4.2e-4 rad per m and m at 850 km and 39 degrees.
+    # 4.2e-4 rad per m and m at 850 km and 39 degrees.
     np.testing.assert_allclose(
         tilted.phase(pair), 4.236e-4 * pair.perpendicular_baseline * tilted.dem_error, rtol=1e-3, atol=1e-6
     )

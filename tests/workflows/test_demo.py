@@ -42,7 +42,10 @@ def test_the_demo_finds_what_the_scene_holds_and_says_so(groundshift, tmp_path):
 
     again = groundshift("demo", "-o", tmp_path / "demo", *SMALL)
     assert again.code == 0
-    assert again.lines[-4] == f"{facts['truth']['found']} of 3 slides faster than 10 mm/yr along the line of sight found; {facts['truth']['right']} of {facts['truth']['targets']} targets right"  # fmt: skip
+    found, right, targets = (facts["truth"][name] for name in ("found", "right", "targets"))
+    assert again.lines[-4] == (
+        f"{found} of 3 slides faster than 10 mm/yr along the line of sight found; {right} of {targets} targets right"
+    )
 
     other = groundshift("demo", "-o", tmp_path / "demo", *SMALL, "--heading", "350")
     assert other.code == 1

@@ -260,7 +260,7 @@ def test_command_line_prints_nothing_but_the_result(groundshift, simulated, tmp_
 
 @pytest.mark.real
 def test_danba_cannot_be_unwrapped(real_data, tmp_path, quiet):
-    """On the first paper's own ground many neighbouring sums differ by more than pi (facts 8.2).
+    """On the first paper's own ground many neighbouring sums differ by more than pi.
 
     With the paper's window of 10 x 10 pixels about a quarter of the nodes come back on a wrong cycle; with the working
     pixels and the window of a survey, more than half.

@@ -232,8 +232,8 @@ def test_a_run_that_is_stopped_goes_on_and_ends_as_an_undisturbed_one(groundshif
     busy = groundshift(*arguments)
     assert busy.code == 1
     assert busy.err == (
-        f"groundshift: {tmp_path / 'out'}: another run (process {process.pid} on {os.uname().nodename}) is writing here; "
-        "wait for it or choose another output folder\n"
+        f"groundshift: {tmp_path / 'out'}: another run (process {process.pid} on {os.uname().nodename}) is writing "
+        "here; wait for it or choose another output folder\n"
     )
     process.send_signal(how)
     code = process.wait(timeout=60)

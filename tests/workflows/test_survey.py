@@ -152,9 +152,12 @@ def test_one_of_several_inputs_that_cannot_be_surveyed_is_reported(groundshift, 
         path.unlink()
     ran = groundshift("survey", simulated, scene, "-o", tmp_path / "out")
     assert ran.code == 0
-    line = f"simulated-3-2 left out: {scene}: 1 of 1 pairs selected, but a stack needs 2 or more; add interferograms or raise --max-days"  # fmt: skip
+    line = (
+        f"simulated-3-2 left out: {scene}: 1 of 1 pairs selected, but a stack needs 2 or more; add interferograms or "
+        "raise --max-days"
+    )
     assert ran.lines[0] == f"warning: {line}"
-    assert line.split(":")[0] in (tmp_path / "out" / "report.html").read_text()
+    assert "simulated-3-2 left out" in (tmp_path / "out" / "report.html").read_text()
     ran = groundshift("survey", simulated, scene, "-o", tmp_path / "strict", "--strict")
     assert (ran.code, len(ran.lines)) == (1, 1)
 
@@ -171,7 +174,8 @@ def test_what_has_no_place_is_stacked_but_not_surveyed(groundshift, simulated, t
     ran = groundshift("survey", nowhere, "-o", tmp_path / "survey")
     assert (ran.code, len(ran.lines)) == (1, 1)
     assert re.fullmatch(
-        r"groundshift: .*nowhere: the product does not tell where its pixels lie on Earth; add .* or use `groundshift stack`",
+        r"groundshift: .*nowhere: the product does not tell where its pixels lie on Earth; add .* or use "
+        r"`groundshift stack`",
         ran.lines[0],
     )
     assert not (tmp_path / "survey").exists()
@@ -191,7 +195,9 @@ def test_a_time_window_without_data_is_left_out_and_the_others_go_on(groundshift
     out = tmp_path / "out"
     ran = groundshift("survey", scene, "-o", out, "--window", "january=2018-01-01:2018-02-12")
     assert ran.code == 0
-    assert ran.lines[0] == "warning: simulated-3: window january left out: no gradient has data; check the coherence of the stack"  # fmt: skip
+    assert ran.lines[0] == (
+        "warning: simulated-3: window january left out: no gradient has data; check the coherence of the stack"
+    )
     assert (out / "stacks" / "simulated-3" / "velocity.tif").exists()
     assert not (out / "stacks" / "simulated-3" / "january").exists()
 

@@ -116,7 +116,8 @@ def stack(
     paper_mode: Annotated[
         bool,
         Parameter(
-            negative=(), help="Also re-wrap the running sum and unwrap it, as paper 000 does; beside the direct sum."
+            negative=(),
+            help="Also re-wrap the running sum and unwrap it, as Fu et al. (2022) does; beside the direct sum.",
         ),
     ] = False,
     dry_run: DryRun = False,

@@ -2,8 +2,8 @@
 
 A moving body raises the velocity on its way in and lowers it on its way out, so along any direction it shows a positive
 and a negative patch of gradient, in this order if it moves towards the satellite and in the other if it moves away
-(paper 000, section 4.1). The integrated velocity map says which patches belong together and outlines the body between
-them; the patches' significance says whether to believe it. There is nothing to train: this is the baseline that
+(Fu et al. (2022), section 4.1). The integrated velocity map says which patches belong together and outlines the body
+between them; the patches' significance says whether to believe it. There is nothing to train: this is the baseline that
 networks must beat.
 """
 

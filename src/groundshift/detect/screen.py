@@ -1,7 +1,7 @@
 """Screening: which bodies are worth a person's attention.
 
-Paper 000 (section 4.4) leaves out a box whose stacked gradient never reaches 1.2 rad, or does so in fewer than a tenth of
-its pixels. On its stacks of about 19 years of summed baselines and 40 m pixels that is 0.28 mm/yr per 40 m (facts 8.2),
+Fu et al. (2022) (section 4.4) leaves out a box whose stacked gradient never reaches 1.2 rad, or does so in fewer than a
+tenth of its pixels. On its stacks of about 19 years of summed baselines and 40 m pixels that is 0.28 mm/yr per 40 m,
 which unlike the radians means the same on every track.
 """
 

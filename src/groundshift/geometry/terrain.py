@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MINIMUM_SENSITIVITY = 0.3
-"""Below this share of the down-slope motion in the line of sight, noise grows more than threefold (facts 9)."""
+"""Below this share of the down-slope motion in the line of sight, noise grows more than threefold."""
 
 _LATTICE = 32
 """Pixels between the points where the directions of a map grid are worked out; they change slowly."""
@@ -65,7 +65,7 @@ def slope_aspect(
         Where the pixels lie. True east and north are followed from `grid.lonlat`, also on a rotated map projection
         and on radar pixels, whose ground size changes with the slope itself.
     smoothing : float
-        Full width at half maximum of a Gaussian, in metres; 0 for none. Facts 9 asks for 100 to 200 m before motion
+        Full width at half maximum of a Gaussian, in metres; 0 for none. 100 to 200 m are usual before motion
         is projected on the slope.
     look : LookGeometry, optional
         Only for radar grids without longitude and latitude: azimuth is then taken along the heading and range across
@@ -161,7 +161,7 @@ def downslope_sensitivity(slope: ArrayLike, aspect: ArrayLike, look: LookGeometr
     Notes
     -----
     C = l . s with l the unit vector from ground to satellite and s = (sin A cos b, cos A cos b, -sin b), A aspect and
-    b slope (facts 9).
+    b slope.
 
     Examples
     --------

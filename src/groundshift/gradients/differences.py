@@ -35,7 +35,7 @@ def directions_of(axis_names: tuple[str, str], *, diagonals: bool = False, step:
     axis_names : tuple of str
         Names of rows and columns, from the grid.
     diagonals : bool
-        Add the two diagonals, as in the IPGS variant (facts 8.4).
+        Add the two diagonals, as in the IPGS variant.
     step : int
         1 takes forward differences between neighbours; larger values take `node + step` minus `node - step`.
     """

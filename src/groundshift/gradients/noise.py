@@ -3,7 +3,7 @@
 Two pairs that share a date share its atmosphere: with opposite sign if it is the secondary of one and the reference of
 the other. What is left of the differences after a steady motion is taken out therefore correlates between such pairs,
 and that correlation is the share of one date in the variance of a pair. It decides the weights of the pairs and, since
-the atmosphere of most dates cancels in a sum of pairs, the standard error of the stack (facts 8.2).
+the atmosphere of most dates cancels in a sum of pairs, the standard error of the stack.
 """
 
 from collections.abc import Sequence

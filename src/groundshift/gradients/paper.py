@@ -1,8 +1,8 @@
-"""Stacking as paper 000 does it: the running sum of wrapped differences is wrapped again after every pair.
+"""Stacking as Fu et al. (2022) does it: the running sum of wrapped differences is wrapped again after every pair.
 
 Arrays are (..., y, x); phase is in radians. All pairs count alike. The wrapped sum has lost its whole cycles, and only
 an unwrapping that succeeds brings them back; the direct sum of the same differences, kept beside it, never lost them
-(facts 8.2). The two differ by whole cycles.
+(docs/methods.md). The two differ by whole cycles.
 """
 
 from dataclasses import dataclass
@@ -176,7 +176,7 @@ def to_zero_background(unwrapped: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Notes
     -----
-    Unwrapping leaves one constant open per region. Most ground does not move, so that its gradient is zero (facts 8.2).
+    Unwrapping leaves one constant open per region. Most ground does not move, so that its gradient is zero.
     Regions are those of data, joined along rows and columns.
     """
     known = np.isfinite(unwrapped)
@@ -202,7 +202,7 @@ def agreement(unwrapped: NDArray[np.float32], direct: NDArray[np.float32]) -> fl
 def steep_share(direct: NDArray[np.float32]) -> float:
     """Return the share of neighbouring nodes, along rows and columns, whose sums differ by more than pi.
 
-    Between these the wrapped stack shows another step than the true one (facts 8.2). 0 if no two neighbours have data.
+    Between these the wrapped stack shows another step than the true one. 0 if no two neighbours have data.
     """
     steps = np.concatenate([np.abs(np.diff(direct, axis=axis)).ravel() for axis in (0, 1)])
     steps = steps[np.isfinite(steps)]

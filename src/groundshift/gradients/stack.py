@@ -72,7 +72,7 @@ class GradientStack:
     residues: NDArray[np.float32]
     total_pairs: int
     total_years: float
-    """Summed temporal baseline of all pairs in the window, for the scale of paper 000 (radians)."""
+    """Summed temporal baseline of all pairs in the window, for the scale of Fu et al. (2022) (radians)."""
 
     @property
     def is_lattice(self) -> bool:
@@ -96,7 +96,7 @@ class GradientStack:
 
     @property
     def radians(self) -> NDArray[np.float32]:
-        """(direction, y, x): the summed phase difference on the scale of paper 000, radians per step."""
+        """(direction, y, x): the summed phase difference on the scale of Fu et al. (2022), radians per step."""
         return self.rate * np.float32(self.total_years)
 
     @property

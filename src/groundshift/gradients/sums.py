@@ -142,7 +142,7 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
     Notes
     -----
     With quality-weighted w, differences g and baselines t: rate = sum(w g) / sum(w t), the direct sum of wrapped
-    differences divided by its time (facts 8.2). Its variance is the sandwich
+    differences divided by its time. Its variance is the sandwich
     ``F sum(w^2 (g - rate t)^2) / sum(w t)^2 * n / (n - 1)`` with n = sum(w t)^2 / sum(w^2 t^2) the effective number of
     pairs: it does not assume that the weights are right. Nor does it that pairs are independent: F is the
     `network_factor` of the window where all pairs are equally good, and moves towards 1 in proportion as quality that

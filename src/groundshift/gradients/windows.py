@@ -1,7 +1,7 @@
 """Time windows: which pairs are stacked together.
 
-A slope that moves to and fro within the year cancels in the sum of whole years (Luri in paper 000), and one that moved
-for two years only drowns in ten. All windows are filled in one pass over the files.
+A slope that moves to and fro within the year cancels in the sum of whole years (Luri in Fu et al. (2022)), and one that
+moved for two years only drowns in ten. All windows are filled in one pass over the files.
 """
 
 from collections.abc import Collection, Sequence

@@ -1,8 +1,8 @@
-"""How densely an area is strewn with targets: a kernel density map (paper 000, 5.2 and Fig. 9).
+"""How densely an area is strewn with targets: a kernel density map (Fu et al. (2022), 5.2 and Fig. 9).
 
 Each target spreads over a disc of `radius_km` with the weight `3 / (pi R^2) (1 - (d / R)^2)^2`, which integrates to
-one, so the map is in targets per square kilometre and its sum over the area is their number. Paper 000 calls more than
-0.1 per km2 high; its kernel and radius are not stated.
+one, so the map is in targets per square kilometre and its sum over the area is their number. Fu et al. (2022) calls
+more than 0.1 per km2 high; its kernel and radius are not stated.
 """
 
 import math

@@ -1,9 +1,9 @@
 """Merging detections into groups that belong to one moving place.
 
-The rule is that of paper 000 (4.3 and 4.4): two detections are one place if the generalised intersection over union of
-their bounding boxes is above zero, or if the centres of the boxes lie within 500 m; across directions, windows,
-detectors and tracks. Groups are connected: a friend of a friend belongs to them. Taken alone that rule chains whole
-valley sides into one target, so a group must also keep two conditions (`merge_detections`).
+The rule is that of Fu et al. (2022) (4.3 and 4.4): two detections are one place if the generalised intersection over
+union of their bounding boxes is above zero, or if the centres of the boxes lie within 500 m; across directions,
+windows, detectors and tracks. Groups are connected: a friend of a friend belongs to them. Taken alone that rule chains
+whole valley sides into one target, so a group must also keep two conditions (`merge_detections`).
 
 Boxes lie along meridians and parallels. Their intersection over union does not change when an axis is stretched, so
 it is taken in degrees; distances use the radii of curvature of the WGS84 ellipsoid at the place.
@@ -64,9 +64,9 @@ def box_giou(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float
 
     Notes
     -----
-    `IoU - (enclosing - union) / enclosing`, as first defined. Paper 000 prints its Eq. 2 with the intersection in place
-    of the union; then all separated boxes would have -1 and merging would need more than half in common, neither of
-    which is what its text says.
+    `IoU - (enclosing - union) / enclosing`, as first defined. Fu et al. (2022) prints its Eq. 2 with the intersection
+    in place of the union; then all separated boxes would have -1 and merging would need more than half in common,
+    neither of which is what its text says.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def merge_detections(
 
     References
     ----------
-    Paper 000, sections 4.3 and 4.4 (GIoU > 0, centres within 500 m).
+    Fu et al. (2022), sections 4.3 and 4.4 (GIoU > 0, centres within 500 m).
     """
     check_positive("max_centre_distance_m", max_centre_distance_m)
     check_within("min_giou", min_giou, 0.0, 1.0)

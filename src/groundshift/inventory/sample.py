@@ -1,7 +1,7 @@
 """Checking a random sample of targets by eye, and what it says about all of them.
 
-Paper 000 (5.1) looked at 100 targets drawn at random in optical images: 72 landslides, 8 other deformation, 20 that
-could not be told. `verification_sample` draws them, `write_sample` writes what the checker needs, `read_verdicts`
+Fu et al. (2022) (5.1) looked at 100 targets drawn at random in optical images: 72 landslides, 8 other deformation, 20
+that could not be told. `verification_sample` draws them, `write_sample` writes what the checker needs, `read_verdicts`
 counts what was filled in, and `precision_interval` gives the precision with its uncertainty.
 """
 
@@ -125,7 +125,8 @@ def write_sample(folder: Path, sample: Sequence[Target]) -> tuple[Path, Path, Pa
             write_layer(temporary, "verification", _COLUMNS, arrays, [t.geometry for t in sample])
         except OGR_ERRORS as error:
             reason = " ".join(str(error).rsplit("failed: ", 1)[-1].split())
-            raise OutputError(f"{package}: cannot be written ({reason[-80:]}); free some space and run again") from error
+            message = f"{package}: cannot be written ({reason[-80:]}); free some space and run again"
+            raise OutputError(message) from error
     return table, earth, package
 
 
@@ -197,7 +198,7 @@ def precision_interval(
 
     Examples
     --------
-    The sample of paper 000:
+    The sample of Fu et al. (2022):
 
     >>> [round(v, 2) for v in precision_interval(72, 8, 20)]
     [0.63, 0.72, 0.92, 0.96]

@@ -51,8 +51,8 @@ def make_targets(
     -----
     *Outline*: the union of all detections of the group, holes filled.
 
-    *Kind* (paper 001, 3.2): landslide on a slope of `min_slope_deg` or more; on flatter ground subsidence if it moves
-    away from the satellite and uplift if towards it; unknown without terrain heights.
+    *Kind* (Wang et al. (2023), 3.2): landslide on a slope of `min_slope_deg` or more; on flatter ground subsidence if
+    it moves away from the satellite and uplift if towards it; unknown without terrain heights.
 
     *Score*: tracks err independently of each other, windows and directions of one track do not, for they share
     acquisitions. The target is false only if every track is wrong: `1 - product over tracks of (1 - best score)`.
@@ -179,7 +179,7 @@ def _terrain(group: Sequence[Detection]) -> tuple[float | None, float | None]:
 
 
 def _kind(slope: float | None, velocity: float, min_slope_deg: float) -> Kind:
-    """Say what moves there (paper 001, 3.2)."""
+    """Say what moves there (Wang et al. (2023), 3.2)."""
     if slope is None:
         return "unknown"
     if slope >= min_slope_deg:

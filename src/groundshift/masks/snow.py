@@ -1,4 +1,4 @@
-"""Snow and ice from Sentinel-2, whose decorrelation and creep look like landslides (paper 000, section 4.2).
+"""Snow and ice from Sentinel-2, whose decorrelation and creep look like landslides (Fu et al. (2022), section 4.2).
 
 Reflectance is in 0 to 1. Snow is bright in green (B03) and dark in the short-wave infrared (B11), so its NDSI is high;
 water has a high NDSI too but is dark in the near infrared (B8A), and dense vegetation is dark in green.
@@ -50,7 +50,7 @@ def ndsi(green: NDArray[np.floating[Any]], swir: NDArray[np.floating[Any]]) -> N
 
     References
     ----------
-    Paper 000, equation 1.
+    Fu et al. (2022), equation 1.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def snow_mask(
 
     References
     ----------
-    Paper 000, section 4.2: 0.4, 0.28 and 0.15, chosen by eye for Sichuan.
+    Fu et al. (2022), section 4.2: 0.4, 0.28 and 0.15, chosen by eye for Sichuan.
 
     Examples
     --------
@@ -130,12 +130,12 @@ def snow_on_grid(
     ----------
     scenes : sequence of Path
         As for `find_scenes`: SAFE folders, band files, folders of them, or files of many bands. Best from the months
-        with the most snow (paper 000: January to March).
+        with the most snow (Fu et al. (2022): January to March).
     grid : MapGrid or RadarGrid
         Where the mask is wanted.
     share : float
         Share of a pixel's views, 0 to 1, that must show snow. With up to five views one is enough, as in the union
-        of paper 000; with more, neither a cloud of ice nor one night's snow masks a valley. 0 always unites.
+        of Fu et al. (2022); with more, neither a cloud of ice nor one night's snow masks a valley. 0 always unites.
     bands, scale, offset
         As for `find_scenes`, for files that do not tell.
     minimum_ndsi, minimum_green, minimum_nir : float

@@ -10,7 +10,7 @@ from groundshift.geometry.terrain import MINIMUM_SENSITIVITY
 __all__ = ["MINIMUM_SLOPE", "no_layover", "no_shadow", "sensitive", "steep_enough"]
 
 MINIMUM_SLOPE = 10.0
-"""Degrees; gentler ground was dropped from the landslides of paper 001 (facts 1.7)."""
+"""Degrees; gentler ground was dropped from the landslides of Wang et al. (2023)."""
 
 
 def steep_enough(slope: NDArray[np.float32], minimum: float = MINIMUM_SLOPE) -> NDArray[np.bool_]:
@@ -40,7 +40,7 @@ def no_shadow(code: NDArray[np.uint8]) -> NDArray[np.bool_]:
 def sensitive(sensitivity: NDArray[np.float64], minimum: float = MINIMUM_SENSITIVITY) -> NDArray[np.bool_]:
     """Keep pixels whose down-slope motion shows along the line of sight by at least the share `minimum`.
 
-    `sensitivity` is that of `downslope_sensitivity`. Below 0.3 noise grows more than threefold (facts 9). Says what
+    `sensitivity` is that of `downslope_sensitivity`. Below 0.3 noise grows more than threefold. Says what
     can be seen, not what is wrong: for a report on blind slopes rather than for leaving pixels out of a stack.
     """
     check_within("minimum", minimum, 0.0, 1.0)

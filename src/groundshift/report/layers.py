@@ -2,8 +2,8 @@
 
 A layer is a (y, x) array of numbers on a map, its unit and its colour scale. Colours follow one rule wherever a sign
 is shown: ground that moves away from the satellite is red, ground that moves towards it is blue. Phase grows when the
-ground moves away and velocity falls, so phase is drawn with RdBu_r (as in paper 000) and velocity with RdBu, and one
-slope looks the same on both. Every scale offered here can be told apart with any common colour blindness.
+ground moves away and velocity falls, so phase is drawn with RdBu_r (as in Fu et al. (2022)) and velocity with RdBu, and
+one slope looks the same on both. Every scale offered here can be told apart with any common colour blindness.
 """
 
 import io
@@ -117,7 +117,7 @@ def make_layer(
     Parameters
     ----------
     kind : LayerKind
-        `gradient_radians` is the scale of paper 000, RdBu_r over [-4, 4] rad.
+        `gradient_radians` is the scale of Fu et al. (2022), RdBu_r over [-4, 4] rad.
     name : str
         What readers call it, such as `velocity gradient, azimuth`.
     values : (y, x) float array

@@ -69,7 +69,7 @@ class SceneConfig(BaseModel):
     n_slides: int = Field(12, ge=0)
     """Slides in the scene."""
     speed_mm_yr: Range = (20.0, 160.0)
-    """Peak speed along the slope, mm/yr, log-uniform. The line of sight keeps up to 0.9 of it, on some slopes nothing."""
+    """Peak speed along the slope, mm/yr, log-uniform. The line of sight keeps 0 to 0.9 of it."""
     length_m: Positive = 700.0
     """Median length of the slides, metres, lognormal."""
     length_spread: NotNegative = 0.45

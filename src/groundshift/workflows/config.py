@@ -79,7 +79,7 @@ class StackConfig(Config):
     smoothing: Annotated[int, Field(ge=1)] = 10
     """Side of the coherence-weighted averaging window, in pixels of the product."""
     smoothing_limit: Annotated[float, Field(gt=0)] = 160.0
-    """Largest side of the averaging window, metres; 400 gives the window of paper 000 at 40 m pixels."""
+    """Largest side of the averaging window, metres; 400 gives the window of Fu et al. (2022) at 40 m pixels."""
     diagonals: bool = False
     """Also difference along both diagonals."""
     step: Annotated[int, Field(ge=1)] = 1
@@ -166,13 +166,14 @@ class ScreenConfig(Config):
     """Which detections become targets."""
 
     least_gradient: Annotated[float, Field(ge=0)] = 0.28
-    """mm/yr per 40 m: paper 000's 1.2 rad, turned into a velocity gradient by its 19 years of summed baselines."""
+    """mm/yr per 40 m: the 1.2 rad of Fu et al. (2022) as a velocity gradient, by their 19 years of summed
+    baselines."""
     least_share: Annotated[float, Field(ge=0, le=1)] = 0.10
     """Share of the detection's pixels that must reach `least_gradient`."""
     least_slope: Annotated[float, Field(ge=0, le=90)] = 10.0
     """Mean slope from which a target is called a landslide, degrees."""
     keep_flat: bool = True
-    """Keep targets on flatter ground as subsidence or uplift; false drops them, as paper 001 does."""
+    """Keep targets on flatter ground as subsidence or uplift; false drops them, as Wang et al. (2023) does."""
     merge_distance: Annotated[float, Field(ge=0)] = 500.0
     """Detections whose centres are nearer than this are one target, metres."""
     merge_giou: Annotated[float, Field(ge=-1, le=1)] = 0.0

@@ -1,4 +1,4 @@
-"""Paper mode: the stack of paper 000, wrapped after every pair and unwrapped at the end, beside the direct sum.
+"""Paper mode: the stack of Fu et al. (2022), wrapped after every pair and unwrapped at the end, beside the direct sum.
 
 Its maps lie beside those of the direct sum: `paper_wrapped_<axis>.tif` and `paper_gradient_<axis>.tif`, radians per
 pixel, of all pairs; `paper_mode.json` says how they were made and how far the two stacks agree.
@@ -72,7 +72,7 @@ def paper_maps(
     *,
     unwrapper: str = "auto",
 ) -> PaperOutput | None:
-    """Stack the pairs of a finished track as paper 000 does, unwrap, and write the maps.
+    """Stack the pairs of a finished track as Fu et al. (2022) does, unwrap, and write the maps.
 
     Parameters
     ----------

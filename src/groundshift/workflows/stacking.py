@@ -195,7 +195,7 @@ def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32]
 
 
 def _dem_variance(stack: InterferogramStack, smoothing: int) -> float:
-    """Variance of a difference per square metre of baseline, relative to a pair's own noise (facts 3.3).
+    """Variance of a difference per square metre of baseline, relative to a pair's own noise.
 
     A phase noise of 1 rad per pixel is taken for the pair, averaged over the window.
     """

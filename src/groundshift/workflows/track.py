@@ -19,7 +19,7 @@ from groundshift.workflows.progress import Reporter
 __all__ = ["Ground", "detect_on", "look_at_ground", "valid_nodes", "velocity_of"]
 
 _SLOPE_SMOOTHING = 150.0
-"""Metres over which the slope of a body is averaged (facts 9)."""
+"""Metres over which the slope of a body is averaged."""
 
 
 @dataclass(frozen=True)
