@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -268,6 +269,16 @@ def test_a_single_pair_is_counted_as_one(groundshift, scene):
     assert re.search(r"^pairs +1$", groundshift("info", scene).out, re.MULTILINE)
 
 
+def test_a_request_to_end_is_an_interruption(groundshift, simulated, tmp_path, monkeypatch):
+    from groundshift.cli import surveys
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(surveys, "check_paths", lambda *paths: os.kill(os.getpid(), signal.SIGTERM))
+    ran = groundshift("survey", simulated, "-o", tmp_path / "out")
+    only_line(ran, 1, "interrupted; run the same command again to continue")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_a_closed_pipe_ends_quietly():
     code = "import sys; from groundshift.cli import main; sys.exit(main(['survey', '--help']))"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -359,7 +370,7 @@ def test_one_bad_pair_among_many_is_left_out_counted_and_named(groundshift, scen
     assert re.fullmatch(pattern, facts["skipped"][0])
 
     out = tmp_path / "out"
-    ran = groundshift("stack", scene, "-o", out)
+    ran = groundshift("stack", scene, "-o", out, "--no-wet-months")
     assert (ran.code, ran.out) == (0, "")
     assert len(ran.lines) == 2
     assert re.fullmatch(f"warning: {pattern}", ran.lines[0])

@@ -91,7 +91,7 @@ def test_velocity_scatters_as_its_standard_error_says(make_stack, make, least, m
     found = []
     for _ in range(25):
         v = 40 * shape + make(rng, 0.3, (60, 60))
-        (body,) = find(make_stack(differences(v), 0.3, smoothing=SMOOTHING))
+        body = find(make_stack(differences(v), 0.3, smoothing=SMOOTHING))[0]
         found.append((body.velocity, body.velocity_sigma))
     velocity, sigma = np.array(found).T
     assert least * sigma.mean() < velocity.std() < most * sigma.mean()

@@ -1,11 +1,14 @@
 """What docs/conventions.md says of gradients, shown on features of known place, sign and size."""
 
 import math
+import re
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
-from pyproj import Transformer
+from affine import Affine
+from pyproj import Geod, Transformer
 
 from groundshift.constants import SENTINEL1_WAVELENGTH
 from groundshift.geometry import geocode, map_grid_for
@@ -254,3 +257,34 @@ def test_what_is_not_known_is_nan_and_counts_nothing(stack_igrams):
     assert not stack.n_pairs[nowhere].any()
     assert (stack.n_pairs[once] == 1).all()
     assert not stack.effective_pairs[nowhere].any()
+
+
+def test_spacing_is_measured_on_the_ground(map_grid):
+    degrees = MapGrid((300, 200), Affine(4e-4, 0, 101.9, 0, -3e-4, 46.0), "EPSG:4326")
+    feet = MapGrid((300, 200), Affine(100, 0, 6_000_000, 0, -100, 2_000_000), "EPSG:2229")
+    ellipsoid = Geod(ellps="WGS84")
+    for grid in (map_grid((300, 200)), degrees, feet, degrees.multilooked(Looks(3, 2))):
+        middle = np.array(grid.shape) / 2 - 0.5
+        for axis, step in enumerate(((1, 0), (0, 1))):
+            ends = (grid.lonlat(*(middle + f * np.array(step))) for f in (-0.5, 0.5))
+            (lon0, lat0), (lon1, lat1) = ends
+            metres = ellipsoid.inv(lon0, lat0, lon1, lat1)[2]
+            # A sphere for the Earth, and the scale of the map projection.
+            assert grid.spacing[axis] == pytest.approx(metres, rel=4e-3)
+
+
+def test_every_test_that_the_conventions_name_exists():
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "conventions.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[^`]+)`", text)
+    assert len(named) > 40
+    for name in named:
+        file, _, test = name.partition("::")
+        assert re.search(rf"^def {test}\(", (root / file).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_every_statement_of_the_conventions_names_a_test():
+    text = (Path(__file__).parents[2] / "docs" / "conventions.md").read_text(encoding="utf-8")
+    for table in re.findall(r"\| statement \| test \|\n\|---\|---\|\n((?:\|.*\n?)+)", text):
+        for row in table.splitlines():
+            assert re.search(r"\| `tests/\S+::test_\w+`", row), row

@@ -226,7 +226,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.tif"))}
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name)
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
 def test_a_run_that_is_stopped_goes_on_and_ends_as_an_undisturbed_one(groundshift, simulated, tmp_path, how):
     process, arguments = begun(tmp_path, simulated, memory="1")
     busy = groundshift(*arguments)

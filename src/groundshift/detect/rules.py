@@ -128,8 +128,9 @@ def _bumps(
         if inside.sum() * spacing[0] * spacing[1] < rules.least_area_m2:
             continue
         # Ground that moves the other way is another body's, and so are its patches.
-        same_way = around > base - rules.outline * (peak - base)
-        zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box] & same_way
+        other_way = around < base - rules.outline * (peak - base)
+        other_way = ndimage.binary_dilation(other_way, iterations=max(stack.smoothing // 2, 1))
+        zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box] & ~other_way
         evidence = [
             _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
                       direction.end[1] - direction.start[1], stack.smoothing)
@@ -193,7 +194,9 @@ def _peak_sigma(sigma: NDArray[np.float32], inside: NDArray[np.bool_], smoothing
     of one difference. Atmosphere adds to it with the distance, like a walk at random.
     """
     depth = float(ndimage.distance_transform_edt(np.pad(inside, 1)).max())
-    return float(np.median(sigma[:, inside])) * float(np.sqrt(max(depth, smoothing)))
+    known = sigma[:, inside] > 0
+    typical = np.median(sigma[:, inside][known]) if known.any() else np.median(sigma[sigma > 0])
+    return float(typical) * float(np.sqrt(max(depth, smoothing)))
 
 
 def _grown(box: tuple[int, int, int, int], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -142,6 +142,8 @@ def _moved(field: NDArray[np.generic], by: tuple[int, int]) -> NDArray[np.generi
     out = np.zeros_like(field)
     height, width = field.shape
     dy, dx = by
+    if abs(dy) >= height or abs(dx) >= width:
+        return out
     out[max(-dy, 0) : height - max(dy, 0), max(-dx, 0) : width - max(dx, 0)] = field[
         max(dy, 0) : height - max(-dy, 0), max(dx, 0) : width - max(-dx, 0)
     ]
