@@ -120,8 +120,8 @@ def test_layers_are_toggled_and_the_map_shows_their_colours(browser, make_target
 def test_the_page_is_dark_on_a_dark_screen_and_the_map_with_it(opened):
     opened.media(scheme="dark")
     assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(20, 25, 29)"
-    colour = opened.run(MODEL.format("plot") + ".border_fill_color")
-    assert "#14191d" in str(colour)
+    # The map follows when the browser has told the page of the change.
+    opened.wait(f"String({MODEL.format('plot')}.border_fill_color).includes('#14191d')")
     opened.media()
 
 

@@ -17,7 +17,7 @@ __all__ = ["integrate", "relative_velocity"]
 _WEIGHT_RANGE = 10.0
 """Weights are levelled off at this ratio above and below their median, which bounds the number of iterations."""
 
-_MOST_ITERATIONS = 400
+_MOST_ITERATIONS = 2000
 
 
 def relative_velocity(stack: GradientStack, *, reach: float | None = None) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ def integrate(
     weight_x: NDArray[np.float32],
     *,
     reach: float | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float = 5e-4,
 ) -> NDArray[np.float32]:
     """Find the field whose forward differences fit `dy` and `dx` best.
 
