@@ -8,6 +8,7 @@ the misfit is shared out. An edge without data has no say, so holes are bridged 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from groundshift.errors import NoDataError
 from groundshift.gradients.stack import GradientStack
@@ -16,6 +17,9 @@ __all__ = ["integrate", "relative_velocity"]
 
 _WEIGHT_RANGE = 10.0
 """Weights are levelled off at this ratio above and below their median, which bounds the number of iterations."""
+
+_BROAD = 10.0
+"""Nodes over which weights are smoothed in the preconditioner."""
 
 _MOST_ITERATIONS = 2000
 
@@ -80,7 +84,7 @@ def integrate(
     Notes
     -----
     Solves ``div(W grad v) - W v / reach^2 = div(W g)`` by conjugate gradients. The preconditioner is the exact solution
-    of the unweighted problem by cosine transforms [Ghiglia1994]_, scaled by the root of the local weight on both sides.
+    of the unweighted problem by cosine transforms [Ghiglia1994]_, scaled by the root of the smoothed weight.
     """
     wy = np.where(weight_y > 0, weight_y, 0).astype(np.float32)
     wx = np.where(weight_x > 0, weight_x, 0).astype(np.float32)
@@ -95,9 +99,9 @@ def integrate(
     screen = np.float32(0 if reach is None else 1 / reach**2)
     weight = _edges(wy, wx) / 4
     used = weight > 0
-    # Nodes without an edge are tied to zero, so that the system has one solution.
-    tie = np.where(used, screen * weight, np.float32(1))
-    spread = 1 / np.sqrt(np.where(used, weight, np.float32(1)))
+    tie = screen * weight
+    # Only the broad course of the weights: what differs from node to node would spoil the cosine solution.
+    spread = 1 / np.sqrt(np.maximum(gaussian_filter(weight, _BROAD), np.float32(0.05)))
 
     ky = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[0]) / dy.shape[0])
     kx = 2 - 2 * np.cos(np.pi * np.arange(dy.shape[1]) / dy.shape[1])
