@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from groundshift.gradients.differences import closes, directions_of, quality, take_looks, wrapped_differences
-from groundshift.gradients.stack import Direction
+from groundshift.gradients.differences import directions_of, quality, take_looks, wrapped_differences
+from groundshift.gradients.stack import Direction, closes
 from groundshift.types import Looks
 
 AXES = ("azimuth", "range")

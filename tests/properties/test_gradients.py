@@ -12,9 +12,10 @@ from hypothesis.extra import numpy as npst
 
 from groundshift.detect import Rules, find_bodies, outline
 from groundshift.errors import NoDataError
-from groundshift.gradients.differences import closes, directions_of, take_looks, wrapped_differences
+from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
 from groundshift.gradients.integrate import integrate, relative_velocity
 from groundshift.gradients.noise import NoiseShare, measure_noise
+from groundshift.gradients.stack import closes
 from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window
 from groundshift.types import Looks, MapGrid, Pair
 

@@ -12,10 +12,10 @@ from scipy.ndimage import correlate1d
 
 from groundshift.checks import check_complex
 from groundshift.gradients._kernels import QUALITY_CEILING, multilook
-from groundshift.gradients.stack import Direction
+from groundshift.gradients.stack import Direction, closes
 from groundshift.types import Looks
 
-__all__ = ["Differences", "closes", "directions_of", "quality", "take_looks", "wrapped_differences"]
+__all__ = ["Differences", "directions_of", "quality", "take_looks", "wrapped_differences"]
 
 
 class Differences(NamedTuple):
@@ -51,11 +51,6 @@ def directions_of(axis_names: tuple[str, str], *, diagonals: bool = False, step:
             Direction(f"{rows}-{columns}", (-back, back), (step, -step)),
         ]
     return tuple(found)
-
-
-def closes(directions: tuple[Direction, ...]) -> bool:
-    """Whether the first two directions are forward differences along both axes, so that residues can be counted."""
-    return [d[1:] for d in directions[:2]] == [((0, 0), (1, 0)), ((0, 0), (0, 1))]
 
 
 def quality(power: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from groundshift.checks import check_complex, check_shape
 from groundshift.gradients._kernels import PER_DIRECTION, SHARED_SUMS, accumulate
-from groundshift.gradients.differences import closes
-from groundshift.gradients.stack import Direction
+from groundshift.gradients.stack import Direction, closes
 
 __all__ = [
     "AGREEMENT",

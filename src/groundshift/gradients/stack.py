@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from groundshift.types import Grid
 
-__all__ = ["Direction", "GradientStack", "TimeWindow", "node_offset"]
+__all__ = ["Direction", "GradientStack", "TimeWindow", "closes", "node_offset"]
 
 
 class Direction(NamedTuple):
@@ -38,6 +38,11 @@ class TimeWindow(NamedTuple):
     name: str
     members: NDArray[np.intp]
     weights: NDArray[np.float64]
+
+
+def closes(directions: tuple[Direction, ...]) -> bool:
+    """Whether the first two directions are forward differences along both axes, so that residues can be counted."""
+    return [d[1:] for d in directions[:2]] == [((0, 0), (1, 0)), ((0, 0), (0, 1))]
 
 
 def node_offset(window: int) -> float:
@@ -77,7 +82,7 @@ class GradientStack:
     @property
     def is_lattice(self) -> bool:
         """Whether the first two directions are forward differences along both axes, as integration needs."""
-        return [d[1:] for d in self.directions[:2]] == [((0, 0), (1, 0)), ((0, 0), (0, 1))]
+        return closes(self.directions)
 
     @property
     def mm_per_radian(self) -> float:

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from groundshift.errors import NoDataError
 from groundshift.gradients._kernels import PER_DIRECTION, SHARED_SUMS, accumulate
-from groundshift.gradients.differences import closes
 from groundshift.gradients.noise import NoiseShare, network_factor
-from groundshift.gradients.stack import Direction, GradientStack, TimeWindow
+from groundshift.gradients.stack import Direction, GradientStack, TimeWindow, closes
 from groundshift.pairs import optimal_weights
 from groundshift.types import Grid, LookGeometry, Pair
 
