@@ -1,5 +1,6 @@
 # `make demo` and `make test` set up all they need. They want Python 3.11 to 3.14 with its venv module, and a way to
-# fetch packages; everything goes into .venv, in the exact versions of requirements*.lock.
+# fetch packages; everything goes into .venv, in the exact versions of requirements*.lock. Only torch, which `make test`
+# wants for training, has its version in pyproject.toml; `make test TRAIN=` does without, and skips the tests of training.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format lock clean
@@ -18,6 +19,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 LOCKED := $(PIP) --no-build-isolation --require-hashes -r
+TRAIN ?= train
 INSTALLED := $(VENV)/.installed
 DEV_INSTALLED := $(VENV)/.installed-dev
 
@@ -62,6 +64,7 @@ $(INSTALLED): requirements-build.lock requirements.lock pyproject.toml | $(BIN)/
 
 $(DEV_INSTALLED): requirements-dev.lock $(INSTALLED)
 	@$(LOCKED) requirements-dev.lock
+	@test -z "$(TRAIN)" || $(PIP) --no-build-isolation -e '.[$(TRAIN)]'
 	@problems=$$($(BIN)/python -m pip check) || { echo "$$problems" >&2; \
 		echo "make: the locked versions do not fit pyproject.toml; run make lock" >&2; exit 1; }
 	@touch $@

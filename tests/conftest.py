@@ -190,9 +190,9 @@ def scene(simulated, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def surveyed(simulated, tmp_path_factory) -> Path:
-    """Folder of a finished survey of the small scene. Not to be written to."""
+    """Folder of a finished survey of the small scene, by the rules. Not to be written to."""
     from groundshift.cli import main
 
     folder = tmp_path_factory.mktemp("surveyed") / "out"
-    assert main(["survey", str(simulated), "-o", str(folder), "--quiet"]) == 0
+    assert main(["survey", str(simulated), "-o", str(folder), "--detector", "rules", "--quiet"]) == 0
     return folder

@@ -119,7 +119,7 @@ def test_score_is_even_at_the_threshold_and_grows_with_significance(threshold):
 @pytest.mark.parametrize("smoothing", [4, 5])
 def test_detection_lies_on_the_nodes_and_not_on_the_pixels(make_stack, grid, smoothing):
     stack = make_stack(np.zeros((2, *SHAPE)), grid=grid, smoothing=smoothing)
-    found = to_detection(make_body(ellipse(15, 21), (11, 24)), stack, None, 4.0)
+    found = to_detection(make_body(ellipse(15, 21), (11, 24)), stack, None, 0.5)
     offset = -0.5 if smoothing == 4 else 0.0
     expected = np.array(grid.lonlat(18 + offset, 34 + offset))
     pixel = np.abs(np.array(grid.lonlat(30.0, 30.0)) - grid.lonlat(31.0, 31.0))
@@ -135,11 +135,11 @@ def test_detection_carries_what_is_known_of_the_body(make_stack):
     stack.n_pairs[:] = np.where(inside, 120, 7)
     stack.mean_coherence[25, 45] = np.nan
     slope, aspect = np.where(inside, 25.0, 3.0), np.where(inside, np.where(np.arange(70) % 2, 350.0, 10.0), 180.0)
-    found = to_detection(make_body(mask, (20, 40), -17.0), stack, SlopeAspect(slope, aspect), 4.0, detector="mine")
+    found = to_detection(make_body(mask, (20, 40), -17.0), stack, SlopeAspect(slope, aspect), 0.7, detector="mine")
     assert found.velocity == -17.0
     assert found.velocity_sigma == 1.5
     assert found.significance == 8.0
-    assert found.score == score_of(8.0, 4.0)
+    assert found.score == 0.7
     assert found.directions == ("north", "east")
     assert (found.track, found.window, found.detector) == ("T1", "all", "mine")
     assert found.mean_coherence == pytest.approx(0.75)
@@ -153,15 +153,15 @@ def test_terrain_that_is_not_known_stays_so(make_stack):
     body = make_body(ellipse(10, 10), (20, 40))
     unknown = np.full(SHAPE, np.nan)
     level = np.zeros(SHAPE)
-    assert to_detection(body, stack, None, 4.0).slope is None
-    assert to_detection(body, stack, SlopeAspect(unknown, unknown), 4.0).slope is None
-    flat = to_detection(body, stack, SlopeAspect(level, unknown), 4.0)
+    assert to_detection(body, stack, None, 0.5).slope is None
+    assert to_detection(body, stack, SlopeAspect(unknown, unknown), 0.5).slope is None
+    flat = to_detection(body, stack, SlopeAspect(level, unknown), 0.5)
     assert (flat.slope, flat.aspect) == (0.0, None)
 
 
 def test_body_over_nodes_without_data_is_described_by_the_others(make_stack):
     gradient = np.zeros((2, *SHAPE))
     gradient[:, 20:30, 40:44] = np.nan
-    found = to_detection(make_body(np.ones((10, 10), bool), (20, 40)), make_stack(gradient), None, 4.0)
+    found = to_detection(make_body(np.ones((10, 10), bool), (20, 40)), make_stack(gradient), None, 0.5)
     assert found.mean_coherence == pytest.approx(0.6)
     assert found.n_pairs == 200

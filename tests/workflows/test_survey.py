@@ -13,6 +13,7 @@ from groundshift.inventory import read_inventory, write_inventory
 from groundshift.inventory.geopackage import read_runs
 from groundshift.simulate import SceneConfig, simulate_scene, write_scene
 
+RULES = ("--detector", "rules")
 SHOWN = ("id", "kind", "tracks", "area_m2", "velocity_los_mm_yr", "score", "n_pairs")
 
 
@@ -69,7 +70,7 @@ def test_a_rerun_keeps_identities_reviews_and_notes_and_stacks_nothing_again(
     )
     sums = out / "stacks" / "simulated-3" / "gradients.zarr"
     stamp = {p: p.stat().st_mtime_ns for p in sums.rglob("*")}
-    ran = groundshift("survey", simulated, "-o", out)
+    ran = groundshift("survey", simulated, "-o", out, *RULES)
     assert ran.code == 0
     assert ran.lines[0] == "simulated-3: sums of 30 pairs are there already"
     assert {p: p.stat().st_mtime_ns for p in sums.rglob("*")} == stamp
@@ -79,16 +80,17 @@ def test_a_rerun_keeps_identities_reviews_and_notes_and_stacks_nothing_again(
     assert len(read_runs(out / "inventory.gpkg")) == 2
 
     # Other thresholds use the same sums too, and take nothing from the identities that stay.
-    assert groundshift("survey", simulated, "-o", out, "--significance", "6", "-q").code == 0
+    assert groundshift("survey", simulated, "-o", out, *RULES, "--significance", "6", "-q").code == 0
     assert {p: p.stat().st_mtime_ns for p in sums.rglob("*")} == stamp
     assert {t.id for t in read_inventory(out / "inventory.gpkg")} <= {row[0] for row in before}
 
 
 def test_detection_on_finished_stacks_finds_what_the_survey_found(groundshift, surveyed, tmp_path):
-    assert groundshift("detect", surveyed, "-o", tmp_path / "one", "-q").code == 0
+    assert groundshift("detect", surveyed, "-o", tmp_path / "one", *RULES, "-q").code == 0
     assert shown(tmp_path / "one") == shown(surveyed)
     path = surveyed / "stacks" / "simulated-3" / "gradients.zarr"
-    strict = json.loads(groundshift("detect", path, "-o", tmp_path / "two", "--significance", "50", "--json").out)
+    options = (*RULES, "--significance", "50", "--json")
+    strict = json.loads(groundshift("detect", path, "-o", tmp_path / "two", *options).out)
     assert len(strict["targets"]) < len(shown(surveyed))
 
 
@@ -125,7 +127,7 @@ def test_one_bad_pair_is_in_the_report_and_the_log_and_changes_no_other(groundsh
     pair = sorted(p.name for p in scene.glob("*_phase.tif"))[4]
     (scene / pair).write_bytes(b"II*\0")
     out = tmp_path / "out"
-    ran = groundshift("survey", scene, "-o", out)
+    ran = groundshift("survey", scene, "-o", out, *RULES)
     assert ran.code == 0
     assert ran.lines[0] == f"warning: {scene / pair}: not a readable raster; fetch the file again"
     assert re.search(r"from 29 pairs, 1 file left out in \d+ s$", ran.lines[1])

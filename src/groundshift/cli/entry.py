@@ -41,6 +41,16 @@ app.command(
     name="demo",
     help="Run the whole chain on a simulated scene and hold the result against its truth.",
 )
+app.command(
+    "groundshift.cli.models:train",
+    name="train",
+    help="Train a network on samples or simulated scenes. Run again to continue a run that was stopped.",
+)
+app.command(
+    "groundshift.cli.judging:evaluate",
+    name="evaluate",
+    help="Judge a model or the rules on samples with known truth.",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

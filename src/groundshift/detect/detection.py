@@ -27,7 +27,8 @@ class Detection:
     velocity: float
     velocity_sigma: float
     significance: float
-    """Peak significance of the polarity pair, in standard errors."""
+    """Of the weaker patch of the polarity pair, in standard errors; half that of the stronger one where the other is
+    missing."""
     mean_coherence: float
     n_pairs: int
     slope: float | None = None

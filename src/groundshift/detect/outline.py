@@ -49,7 +49,7 @@ def score_of(significance: float, threshold: float) -> float:
 
 
 def to_detection(
-    body: Body, stack: GradientStack, terrain: SlopeAspect | None, threshold: float, detector: str = "rules"
+    body: Body, stack: GradientStack, terrain: SlopeAspect | None, score: float, detector: str = "rules"
 ) -> Detection:
     """Describe a body as a detection.
 
@@ -60,8 +60,8 @@ def to_detection(
         The stack it was found on.
     terrain : SlopeAspect, optional
         Slope and aspect on the nodes.
-    threshold : float
-        Significance that scores 0.5.
+    score : float
+        0 to 1; 0.5 means even odds.
     detector : str
         Name of the detector.
 
@@ -81,7 +81,7 @@ def to_detection(
             aspect = found[1] if math.isfinite(found[1]) else None
     return Detection(
         polygon=outline(body.mask, body.corner, stack.node_grid),
-        score=score_of(body.significance, threshold),
+        score=score,
         detector=detector,
         track=stack.track,
         window=stack.window,

@@ -18,6 +18,7 @@ from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from groundshift.checks import check_shape
+from groundshift.detect.evidence import grown, peak_sigma, polarity, reach_of, surroundings
 from groundshift.gradients.stack import GradientStack
 
 __all__ = ["Body", "Rules", "find_bodies"]
@@ -109,17 +110,17 @@ def _bumps(
     peaks = label(local_maxima(reconstruction(logarithm + np.log(rules.separation), logarithm)))
     peaks[height <= rules.least_velocity] = 0
     basins = watershed(-height, peaks, mask=height > 0)
-    reach = stack.smoothing // 2 + 2
+    reach = reach_of(stack.smoothing)
     found = []
     for region in regionprops(basins, intensity_image=height):
-        box = _grown(region.bbox, 4 * reach, height.shape)
+        box = grown(region.bbox, 4 * reach, height.shape)
         own = basins[box] == region.label
         around = height[box]
         peak = float(around[own].max())
         base = 0.0
         for _ in range(2):  # Once more from the level found, so that it does not matter where zero is.
             foot = own & (around > base + min(rules.outline, _CORE) * (peak - base))
-            base = _surroundings(around, foot, usable[box], reach)
+            base = surroundings(around, foot, usable[box], reach)
         if peak - base < rules.least_velocity:
             continue
         at = np.unravel_index(np.argmax(np.where(own, around, -np.inf)), around.shape)
@@ -132,10 +133,9 @@ def _bumps(
         other_way = ndimage.binary_dilation(other_way, iterations=max(stack.smoothing // 2, 1))
         zone = (ndimage.distance_transform_edt(~core) <= reach) & usable[box] & ~other_way
         evidence = [
-            _polarity(significance[k][box], zone, sign, direction.end[0] - direction.start[0],
-                      direction.end[1] - direction.start[1], stack.smoothing)
+            polarity(significance[k][box], zone, sign, direction, stack.smoothing)
             for k, direction in enumerate(stack.directions)
-        ]  # fmt: skip
+        ]
         best = max(evidence)
         if best < rules.significance:
             continue
@@ -146,7 +146,7 @@ def _bumps(
                 mask=inside[top : rows.max() + 1, left : columns.max() + 1],
                 corner=(int(box[0].start + top), int(box[1].start + left)),
                 velocity=sign * (peak - base),
-                velocity_sigma=_peak_sigma(sigma[:, box[0], box[1]], inside, stack.smoothing),
+                velocity_sigma=peak_sigma(sigma[:, box[0], box[1]], inside, stack.smoothing),
                 significance=best,
                 directions=tuple(
                     d.name for d, e in zip(stack.directions, evidence, strict=True) if e >= rules.significance
@@ -160,46 +160,3 @@ def _connected(mask: NDArray[np.bool_], at: tuple[np.intp, ...]) -> NDArray[np.b
     """Return what is connected with one pixel, holes filled."""
     parts = label(mask)
     return np.asarray(ndimage.binary_fill_holes(parts == parts[at]), bool)
-
-
-def _polarity(
-    significance: NDArray[np.float32], zone: NDArray[np.bool_], sign: int, dy: int, dx: int, smoothing: int
-) -> float:
-    """Return the significance of the weaker patch, zero if the two are in the wrong order."""
-    rows, columns = np.nonzero(zone)
-    z = significance[zone]
-    along = rows * dy + columns * dx
-    least = max(4, smoothing**2 // 2)
-    many = max(least, z.size // 20)
-    if z.size < 2 * many:
-        return 0.0
-    order = np.argpartition(z, (many, z.size - many))
-    falling, rising = order[:many], order[-many:]
-    if sign * (along[falling].mean() - along[rising].mean()) <= 0:
-        return 0.0
-    return float(max(0.0, min(-z[falling].mean(), z[rising].mean())))
-
-
-def _surroundings(height: NDArray[np.float64], core: NDArray[np.bool_], usable: NDArray[np.bool_], reach: int) -> float:
-    """Return the median height in a ring around the core, not counting what still belongs to the bump."""
-    away = ndimage.distance_transform_edt(~core)
-    ring = (away > 2 * reach) & (away <= 3 * reach) & usable
-    return float(np.median(height[ring])) if ring.sum() >= 8 else 0.0
-
-
-def _peak_sigma(sigma: NDArray[np.float32], inside: NDArray[np.bool_], smoothing: int) -> float:
-    """Return the standard error of the velocity of a body against its surroundings.
-
-    Differences of a moving mean of n nodes telescope: over n nodes and more, white noise leaves sqrt(n) times the error
-    of one difference. Atmosphere adds to it with the distance, like a walk at random.
-    """
-    depth = float(ndimage.distance_transform_edt(np.pad(inside, 1)).max())
-    known = sigma[:, inside] > 0
-    typical = np.median(sigma[:, inside][known]) if known.any() else np.median(sigma[sigma > 0])
-    return float(typical) * float(np.sqrt(max(depth, smoothing)))
-
-
-def _grown(box: tuple[int, int, int, int], by: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
-    """Grow a bounding box within the image."""
-    top, left, bottom, right = box
-    return slice(max(top - by, 0), min(bottom + by, shape[0])), slice(max(left - by, 0), min(right + by, shape[1]))

@@ -50,7 +50,7 @@ def steep_share(stack: GradientStack, body: Body, least_gradient: float) -> floa
     """
     top, left = body.corner
     height, width = body.mask.shape
-    box = stack.velocity_gradient[:, top : top + height, left : left + width]
+    box = stack.rate[:, top : top + height, left : left + width] * np.float32(stack.mm_per_radian)
     shares = [0.0]
     for gradient, direction in zip(box, stack.directions, strict=True):
         known = np.isfinite(gradient)

@@ -120,18 +120,24 @@ class StackConfig(Config):
 
 
 class DetectConfig(Config):
-    """Thresholds of the rule-based detector."""
+    """Which detector looks, and its thresholds."""
 
+    detector: Literal["network", "rules"] = "rules"
+    """A trained network, or the rules, which need no training."""
+    model: Annotated[str, Field(min_length=1)] = "bodynet"
+    """Network: name of a shipped model, or an .onnx file."""
+    least_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Network: probability from which a detection is kept; by default what suits the model."""
     significance: Annotated[float, Field(gt=0)] = 4.0
-    """Both patches of a polarity pair must reach this many standard errors."""
+    """Rules: both patches of a polarity pair must reach this many standard errors."""
     least_velocity: Annotated[float, Field(gt=0)] = 4.0
-    """Slowest body looked for, mm/yr along the line of sight."""
+    """Rules: slowest body looked for, mm/yr along the line of sight."""
     outline: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """A body ends where its velocity has fallen to this share of the peak."""
+    """Rules: a body ends where its velocity has fallen to this share of the peak."""
     separation: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    """Two peaks are one body if the saddle is higher than this share of the lower one."""
+    """Rules: two peaks are one body if the saddle is higher than this share of the lower one."""
     least_area: Annotated[float, Field(ge=0)] = 20_000.0
-    """Smallest body, square metres."""
+    """Rules: smallest body, square metres."""
     reach: Annotated[float, Field(gt=0)] = 2000.0
     """Velocities are compared over this distance, metres; it bounds the size of bodies found."""
 

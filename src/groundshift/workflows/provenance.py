@@ -15,7 +15,10 @@ from groundshift.workflows.progress import Reporter
 
 __all__ = ["write_provenance"]
 
-_LIBRARIES = ("numpy", "scipy", "numba", "rasterio", "pyproj", "shapely", "scikit-image", "zarr", "whirlwind-insar")
+_LIBRARIES = (
+    "numpy", "scipy", "numba", "rasterio", "pyproj", "shapely", "scikit-image", "zarr", "onnxruntime",
+    "whirlwind-insar",
+)  # fmt: skip
 
 
 def write_provenance(path: Path, files: Iterable[Path], facts: dict[str, Any], reporter: Reporter) -> None:

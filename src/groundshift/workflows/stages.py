@@ -13,7 +13,7 @@ from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import SurveyOutput, conclude, detect_track, open_tracks, tell_problems
-from groundshift.workflows.track import velocity_of
+from groundshift.workflows.track import load_detector, velocity_of
 
 __all__ = ["run_detect", "run_stack"]
 
@@ -90,12 +90,13 @@ def run_detect(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         taken[name] = sums.path
         if not is_located(sums.plan.grid):
             raise NoDataError(f"{sums.path}: does not know where it lies on Earth; stack a located product")
+    network = load_detector(config.detect)
     results = []
     with claimed(config.output):
         save_config(config, config.output / "run.yaml")
         for sums in found:
-            results.append(detect_track(sums, config, config.output / "stacks" / sums.plan.track, reporter))
-        return conclude(results, config, reporter, command, started)
+            results.append(detect_track(sums, config, config.output / "stacks" / sums.plan.track, reporter, network))
+        return conclude(results, config, reporter, command, started, network=network)
 
 
 def _sums_in(path: Path) -> list[Path]:

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from shapely import MultiPolygon, Polygon, unary_union
+from shapely import Polygon
 
 from groundshift import __version__
 from groundshift.detect import Detection
 from groundshift.errors import GroundshiftError, NoDataError, OutputError, ProductError
-from groundshift.geometry import downslope_sensitivity, downslope_velocity, ring_to_lonlat
+from groundshift.geometry import downslope_sensitivity, downslope_velocity
 from groundshift.gradients.store import SumsFile
 from groundshift.inventory import (
     Overlay,
     Run,
     Target,
     carry_identity,
-    geodesic_area_m2,
     is_current,
     make_targets,
     merge_detections,
@@ -35,14 +35,25 @@ from groundshift.inventory.density import density, write_density
 from groundshift.io import InterferogramStack, Problem, open_stack
 from groundshift.io.rasters import raster_grid
 from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
-from groundshift.types import Grid, LookGeometry, Pair
+from groundshift.types import LookGeometry, Pair
 from groundshift.workflows.config import SettingError, SurveyConfig, save_config
+from groundshift.workflows.coverage import area_km2, cell_km, footprint, united
 from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
 from groundshift.workflows.stacking import stack_track
-from groundshift.workflows.track import detect_on, look_at_ground, valid_nodes, velocity_of
+from groundshift.workflows.track import (
+    detect_on,
+    detector_facts,
+    load_detector,
+    look_at_ground,
+    valid_nodes,
+    velocity_of,
+)
+
+if TYPE_CHECKING:
+    from groundshift.detect.network import NetworkDetector
 
 __all__ = [
     "SurveyOutput",
@@ -141,13 +152,14 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         raise SettingError(f"step: a survey compares neighbours, expected 1, instead got {config.stack.step}")
     if config.mask.dem is not None:
         raster_grid(config.mask.dem)
+    network = load_detector(config.detect)
     stacks = open_tracks(config)
     with claimed(config.output):
         save_config(config, config.output / "run.yaml")
         results, failures = [], []
         for stack in stacks:
             try:
-                results.append(survey_track(stack, config, reporter))
+                results.append(survey_track(stack, config, reporter, network))
             except OutputError:
                 raise
             except GroundshiftError as error:
@@ -157,7 +169,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
                 failures.append(f"{stack.track} left out: {error}")
         if not results:
             raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
-        return conclude(results, config, reporter, command, started, failures)
+        return conclude(results, config, reporter, command, started, failures, network)
 
 
 def conclude(
@@ -167,6 +179,7 @@ def conclude(
     command: str,
     started: datetime,
     failures: Sequence[str] = (),
+    network: "NetworkDetector | None" = None,
 ) -> SurveyOutput:
     """Merge the detections of all tracks into targets and write everything that is made of them."""
     folder = config.output
@@ -176,7 +189,7 @@ def conclude(
     first = min(p.reference for r in results for p in r.pairs)
     last = max(p.secondary for r in results for p in r.pairs)
     found = _targets(results, config, first, last)
-    covered = _united([r.footprint for r in results])
+    covered = united([r.footprint for r in results])
     targets = carry_identity(found, before, covered=covered)
     run = Run(
         started=started,
@@ -193,7 +206,7 @@ def conclude(
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))
     write_sample(folder, verification_sample(current, size, config.seed) if size else [])
-    values, grid = density(current, _cell_km(covered), _cell_km(covered) * 10, surveyed=covered)
+    values, grid = density(current, cell_km(covered), cell_km(covered) * 10, surveyed=covered)
     write_density(folder / "density.tif", values, grid)
 
     output = SurveyOutput(
@@ -203,20 +216,29 @@ def conclude(
         targets=tuple(current),
         pairs_used=run.n_pairs,
         pairs_skipped=sum(r.skipped for r in results),
-        area_km2=_area_km2(covered),
+        area_km2=area_km2(covered),
         seconds=(datetime.now(UTC) - started).total_seconds(),
     )
+    facts = detector_facts(network, config.detect)
     write_provenance(
         folder / "provenance.json",
         [f for r in results for f in r.files],
-        {"command": command, "started": started, "seed": config.seed, "pairs": {r.name: len(r.pairs) for r in results}},
+        {
+            "command": command,
+            "started": started,
+            "seed": config.seed,
+            "detector": facts,
+            "pairs": {r.name: len(r.pairs) for r in results},
+        },
         reporter,
     )
-    write_report(output.report, _content(config, output, results, targets, failures, first, last))
+    write_report(output.report, _content(config, output, results, targets, failures, first, last, facts["name"]))
     return output
 
 
-def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Reporter) -> TrackResult:
+def survey_track(
+    source: InterferogramStack, config: SurveyConfig, reporter: Reporter, network: "NetworkDetector | None" = None
+) -> TrackResult:
     """Stack one track, look for moving bodies in every time window, and write its maps."""
     folder = config.output / "stacks" / source.track
     tell_problems(source, reporter)
@@ -227,6 +249,7 @@ def survey_track(source: InterferogramStack, config: SurveyConfig, reporter: Rep
         config,
         folder,
         reporter,
+        network,
         problems=[*source.problems, *stacked.problems],
         unused=[p for p in source.pairs if p not in used],
         files=[f for p in stacked.sums.plan.pairs for f in source.files.get(p, ())],
@@ -250,6 +273,7 @@ def detect_track(
     config: SurveyConfig,
     folder: Path,
     reporter: Reporter,
+    network: "NetworkDetector | None" = None,
     *,
     problems: Sequence[Problem] = (),
     unused: Sequence[Pair] = (),
@@ -275,7 +299,9 @@ def detect_track(
                 advance()
                 continue
             mask = valid_nodes(stack, ground, config.mask)
-            detections += detect_on(stack, velocity, ground, mask.valid, config.detect, config.screen, reporter)
+            detections += detect_on(
+                stack, velocity, ground, mask.valid, config.detect, config.screen, reporter, network
+            )
             write_maps(folder, stack, velocity, mask.valid)
             if index == 0:
                 bounds, layers = track_layers(stack, velocity, ground.height)
@@ -305,7 +331,7 @@ def detect_track(
         ),
         pairs=plan.pairs,
         files=tuple(files),
-        footprint=_footprint(plan.grid),
+        footprint=footprint(plan.grid),
         look=plan.look,
         skipped=sum(p.skipped for p in problems),
     )
@@ -331,32 +357,6 @@ def _targets(results: Sequence[TrackResult], config: SurveyConfig, first: date, 
     return found
 
 
-def _united(shapes: Sequence[Polygon]) -> Polygon | MultiPolygon:
-    """Unite the footprints of all tracks."""
-    united = unary_union(shapes)
-    return united if isinstance(united, Polygon | MultiPolygon) else Polygon()
-
-
-def _footprint(grid: Grid) -> Polygon:
-    """Return the outline of a grid in longitude and latitude, no larger than its convex hull."""
-    height, width = grid.shape
-    rows, columns = np.linspace(-0.5, height - 0.5, 25), np.linspace(-0.5, width - 0.5, 25)
-    y = np.concatenate([np.full(25, -0.5), rows, np.full(25, height - 0.5), rows[::-1]])
-    x = np.concatenate([columns, np.full(25, width - 0.5), columns[::-1], np.full(25, -0.5)])
-    hull = Polygon(ring_to_lonlat(y, x, grid)).convex_hull
-    return hull if isinstance(hull, Polygon) else Polygon()
-
-
-def _area_km2(shape: Polygon | MultiPolygon) -> float:
-    """Area on the ellipsoid."""
-    return geodesic_area_m2(shape) / 1e6
-
-
-def _cell_km(shape: Polygon | MultiPolygon) -> float:
-    """Pixel of the density map: a hundredth of the side of the surveyed area, between 0.05 and 1 km."""
-    return float(np.clip(np.sqrt(_area_km2(shape)) / 100, 0.05, 1.0))
-
-
 def _content(
     config: SurveyConfig,
     output: SurveyOutput,
@@ -365,6 +365,7 @@ def _content(
     failures: Sequence[str],
     first: date,
     last: date,
+    detector: str,
 ) -> ReportContent:
     """Gather what the report shows."""
     return ReportContent(
@@ -376,6 +377,7 @@ def _content(
             "Pairs stacked": f"{output.pairs_used}",
             "Files left out": f"{output.pairs_skipped}",
             "Targets": f"{len(output.targets)}",
+            "Detector": detector,
             "Duration": f"{output.seconds:.0f} s",
             "Groundshift": __version__,
         },

@@ -1,11 +1,15 @@
 """One track: heights and masks on the nodes, then detection on every time window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundshift.detect import Detection, Rules, Screen, find_bodies, to_detection
+from groundshift.detect import Body, Detection, Rules, Screen, find_bodies, score_of, to_detection
+from groundshift.detect.measure import measure
+from groundshift.detect.planes import network_planes
 from groundshift.errors import GroundshiftError
 from groundshift.geometry import SlopeAspect, downslope_sensitivity, layover_shadow, slope_aspect
 from groundshift.gradients.integrate import relative_velocity
@@ -16,7 +20,18 @@ from groundshift.masks import CombinedMask, combine, no_layover, no_shadow, snow
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig
 from groundshift.workflows.progress import Reporter
 
-__all__ = ["Ground", "detect_on", "look_at_ground", "valid_nodes", "velocity_of"]
+if TYPE_CHECKING:
+    from groundshift.detect.network import NetworkDetector
+
+__all__ = [
+    "Ground",
+    "detect_on",
+    "detector_facts",
+    "load_detector",
+    "look_at_ground",
+    "valid_nodes",
+    "velocity_of",
+]
 
 _SLOPE_SMOOTHING = 150.0
 """Metres over which the slope of a body is averaged."""
@@ -81,6 +96,35 @@ def velocity_of(stack: GradientStack, config: DetectConfig) -> NDArray[np.float3
     return relative_velocity(stack, reach=config.reach / float(np.mean(stack.grid.spacing)))
 
 
+def load_detector(config: DetectConfig) -> "NetworkDetector | None":
+    """Load the network that `config` names; None for the rules.
+
+    Raises
+    ------
+    GroundshiftError
+        If there is no such model, or it is not one.
+    """
+    if config.detector == "rules":
+        return None
+    from groundshift.detect.network import NetworkDetector  # noqa: PLC0415  (loads slowly, and the rules need none)
+
+    return NetworkDetector.load(config.model)
+
+
+def detector_facts(network: "NetworkDetector | None", config: DetectConfig) -> dict[str, Any]:
+    """Tell for the provenance which detector looked, and with which weights."""
+    if network is None:
+        return {"name": "rules"}
+    return {
+        "name": network.name,
+        "kind": network.kind,
+        "file": network.path,
+        "sha256": network.checksum,
+        "calibration": network.calibration._asdict(),
+        "least_score": _least_score(network, config),
+    }
+
+
 def detect_on(
     stack: GradientStack,
     velocity: NDArray[np.float32],
@@ -89,24 +133,22 @@ def detect_on(
     config: DetectConfig,
     screen: ScreenConfig,
     reporter: Reporter,
+    network: "NetworkDetector | None" = None,
 ) -> list[Detection]:
-    """Run the rule-based detector on one time window and screen what it finds."""
-    rules = Rules(
-        significance=config.significance,
-        least_velocity=config.least_velocity,
-        outline=config.outline,
-        separation=config.separation,
-        least_area_m2=config.least_area,
-    )
+    """Run the detector on one time window and screen what it finds: `network`, or the rules if there is none."""
+    if network is None:
+        bodies, name = _by_rules(stack, velocity, valid, config), "rules"
+    else:
+        bodies, name = _by_network(stack, velocity, valid, network, _least_score(network, config)), network.name
     wanted = Screen(screen.least_gradient, screen.least_share)
     found: list[Detection] = []
     dropped = 0
-    for body in find_bodies(stack, velocity, valid, rules):
+    for body, score in bodies:
         if not wanted.passes(stack, body):
             dropped += 1
             continue
         try:
-            detection = to_detection(body, stack, ground.terrain, rules.significance)
+            detection = to_detection(body, stack, ground.terrain, score, name)
         except GroundshiftError as error:
             reporter.warn(f"{stack.track}: {error}")
             continue
@@ -114,5 +156,41 @@ def detect_on(
             dropped += 1
             continue
         found.append(detection)
-    reporter.log("detected", track=stack.track, window=stack.window, kept=len(found), screened_out=dropped)
+    reporter.log(
+        "detected", track=stack.track, window=stack.window, detector=name, kept=len(found), screened_out=dropped
+    )
     return found
+
+
+def _by_rules(
+    stack: GradientStack, velocity: NDArray[np.float32], valid: NDArray[np.bool_], config: DetectConfig
+) -> Sequence[tuple[Body, float]]:
+    """Find bodies and their scores by the rules."""
+    rules = Rules(
+        significance=config.significance,
+        least_velocity=config.least_velocity,
+        outline=config.outline,
+        separation=config.separation,
+        least_area_m2=config.least_area,
+    )
+    found = find_bodies(stack, velocity, valid, rules)
+    return [(body, score_of(body.significance, rules.significance)) for body in found]
+
+
+def _by_network(
+    stack: GradientStack,
+    velocity: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    network: "NetworkDetector",
+    least_score: float,
+) -> Sequence[tuple[Body, float]]:
+    """Find bodies and their scores with a network."""
+    radians = stack.radians[:2] if network.kind == "boxes" else None
+    found = [p for p in network.predict(network_planes(stack, valid), radians) if p.score >= least_score]
+    bodies = measure(found, stack, velocity, valid)
+    return [(body, p.score) for body, p in zip(bodies, found, strict=True) if body is not None]
+
+
+def _least_score(network: "NetworkDetector", config: DetectConfig) -> float:
+    """Return the score that a detection needs: the setting, else what suits the model."""
+    return network.calibration.least_score if config.least_score is None else config.least_score

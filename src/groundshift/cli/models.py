@@ -1,0 +1,130 @@
+"""Commands on networks: train them."""
+# ruff: noqa: PLC0415
+
+import difflib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from cyclopts import Parameter
+from pydantic import BaseModel, ValidationError
+
+from groundshift.cli.options import AsJson, ConfigFile, Flat, Output, Quiet, UsageError, print_json
+from groundshift.errors import GroundshiftError
+from groundshift.simulate.batched.config import BatchConfig
+from groundshift.training.config import (
+    PARTS,
+    AugmentConfig,
+    DataConfig,
+    MachineConfig,
+    ModelConfig,
+    PlanConfig,
+    TrainConfig,
+)
+from groundshift.workflows.config import SettingError, explain, merged
+from groundshift.workflows.output import check_paths
+from groundshift.workflows.progress import Reporter
+
+__all__ = ["NotInstalledError", "settings_of_training", "train"]
+
+
+class NotInstalledError(GroundshiftError, ImportError):
+    """A command needs a library that is not part of a plain installation."""
+
+
+def train(
+    inputs: Annotated[
+        tuple[Path, ...],
+        Parameter(
+            help="Folders of samples (.npz), COCO files (.json), or, with --polygons, folders that a survey wrote."
+        ),
+    ] = (),
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    model: Annotated[ModelConfig | None, Flat] = None,
+    data: Annotated[DataConfig | None, Flat] = None,
+    augment: Annotated[AugmentConfig | None, Flat] = None,
+    plan: Annotated[PlanConfig | None, Flat] = None,
+    machine: Annotated[MachineConfig | None, Flat] = None,
+    scenes: Annotated[BatchConfig | None, Flat] = None,
+    fresh: Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Train a network on samples or simulated scenes. Run again to continue a run that was stopped."""
+    settings = settings_of_training(
+        config, inputs=inputs or None, output=output, model=model, data=data, augment=augment, plan=plan,
+        machine=machine, scenes=scenes,
+    )  # fmt: skip
+    further = [p for p in (settings.data.polygons, settings.model.start_from) if p is not None]
+    check_paths(settings.output, settings.inputs, [*settings.data.validation, *further])
+    missing = [name for name in ("torch", "onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise NotInstalledError(f'training needs {", ".join(missing)}; install with pip install "groundshift[train]"')
+    from groundshift.workflows.training import run_training
+
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        done = run_training(settings, reporter, fresh=fresh)
+        why = {"done": "all steps taken", "early": "no gain any more", "time": "time is up; the same command continues"}
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in done.figures.items())
+        reporter.say(f"{why[done.ending]} at step {done.step:,} of {done.steps:,}{': ' + shown if shown else ''}")
+        reporter.say(f"model: {done.model}")
+    if as_json:
+        print_json({
+            "ending": done.ending, "step": done.step, "steps": done.steps, "best_step": done.best_step,
+            "figures": done.figures, "model": str(done.model), "checkpoint": str(done.checkpoint),
+        })  # fmt: skip
+    return 0
+
+
+def settings_of_training(config: Path | None, **given: Any) -> TrainConfig:
+    """Join the settings of a file with the options that were given; options win.
+
+    Raises
+    ------
+    UsageError
+        If there is no output.
+    SettingError
+        If the file holds what it cannot, or the settings do not go together.
+    """
+    found = merged(_load(config) if config is not None else {}, given)
+    if not found.get("output"):
+        raise UsageError("no output given; name a folder with -o")
+    try:
+        return TrainConfig.model_validate(found)
+    except ValidationError as error:
+        raise SettingError(explain(error)) from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings; it may name any part of a `TrainConfig`."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingError(f"{path}: no such file; check the spelling of --config") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingError(f"{path}: not a YAML file; see docs/training.md for its form") from error
+    if not isinstance(found, dict):
+        raise SettingError(f"{path}: expected names with values; see docs/training.md for its form")
+    _check_names(found, TrainConfig, path)
+    for name, part in PARTS.items():
+        found[name] = {} if found.get(name) is None else found[name]
+        if not isinstance(found[name], dict):
+            raise SettingError(f"{path}: {name}: expected names with values; see docs/training.md for its form")
+        _check_names(found[name], part, path, f"{name}.")
+        try:
+            part.model_validate(found[name])
+        except ValidationError as error:
+            raise SettingError(explain(error, path)) from error
+    return found
+
+
+def _check_names(found: dict[Any, Any], model: type[BaseModel], path: Path, before: str = "") -> None:
+    """Stop at a setting that does not exist."""
+    for name in found:
+        if name not in model.model_fields:
+            near = difflib.get_close_matches(str(name), model.model_fields, 1)
+            meant = f", did you mean {near[0]}" if near else ""
+            raise SettingError(f"{path}: {before}{name}: no such setting{meant}; see docs/training.md for all")

@@ -1,0 +1,102 @@
+"""From the maps of a network to bodies: every node votes for the centre it belongs to."""
+
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from groundshift.detect.prediction import Prediction
+
+__all__ = ["decode_bodies"]
+
+_FAINTEST = 0.06
+"""Nodes less likely than this belong to no body, however faint."""
+_SHARE_OF_PEAK = 0.5
+"""A body ends where its probability has fallen to this share of that of its core."""
+_LEAST_NODES = 4
+
+
+def decode_bodies(
+    body: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    *,
+    least_score: float = 0.05,
+    apart: int = 3,
+) -> list[Prediction]:
+    """Read bodies from the maps of a network.
+
+    Parameters
+    ----------
+    body, centre : (y, x) float arrays
+        Probability that a node belongs to a moving body, and that it is the centre of one.
+    offset : (2, y, x) float array
+        From a node to the centre of its body: rows, columns, in nodes.
+    least_score : float
+        Fainter bodies are left out.
+    apart : int
+        Two centres lie more than so many nodes apart.
+
+    Returns
+    -------
+    list of Prediction
+        With masks, the highest score first. The score is the geometric mean of the centre's probability and that of the
+        body's core.
+    """
+    peaks = centre == ndimage.maximum_filter(centre, size=2 * apart + 1)
+    rows, columns = np.nonzero(peaks & (centre > least_score**2))
+    members = np.nonzero(body > _FAINTEST)
+    if rows.size == 0 or members[0].size == 0:
+        return []
+    votes = np.column_stack([members[0] + offset[0][members], members[1] + offset[1][members]])
+    centres = np.column_stack([rows, columns])
+    away, nearest = cKDTree(centres).query(votes)
+    # A vote that misses its centre by more than a body's own size is nobody's.
+    length = np.hypot(offset[0][members], offset[1][members])
+    nearest = np.where(away <= np.maximum(4.0, 0.6 * length), nearest, -1)
+    order = np.argsort(nearest, kind="stable")
+    bounds = np.searchsorted(nearest[order], np.arange(len(centres) + 1))
+    found = []
+    for index, (first, past) in enumerate(pairwise(bounds)):
+        if past - first < _LEAST_NODES:
+            continue
+        own = order[first:past]
+        at = (int(rows[index]), int(columns[index]))
+        prediction = _body(members[0][own], members[1][own], body, at, float(centre[at]))
+        if prediction is not None and prediction.score >= least_score:
+            found.append(prediction)
+    return sorted(found, key=lambda p: -p.score)
+
+
+def _body(
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    body: NDArray[np.float32],
+    centre: tuple[int, int],
+    peak: float,
+) -> Prediction | None:
+    """Outline the body among the nodes that voted for one centre."""
+    values = body[rows, columns]
+    core = float(np.quantile(values, 0.9))
+    kept = values >= _SHARE_OF_PEAK * core
+    rows, columns = rows[kept], columns[kept]
+    top, left = rows.min(), columns.min()
+    mask = np.zeros((rows.max() - top + 1, columns.max() - left + 1), bool)
+    mask[rows - top, columns - left] = True
+    parts, count = ndimage.label(mask, np.ones((3, 3)))
+    if count > 1:
+        # The part that holds the centre, else the largest.
+        y, x = centre[0] - top, centre[1] - left
+        inside = 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]
+        wanted = parts[y, x] if inside and parts[y, x] else np.bincount(parts.ravel())[1:].argmax() + 1
+        mask = parts == wanted
+    mask = ndimage.binary_fill_holes(mask)
+    if mask.sum() < _LEAST_NODES:
+        return None
+    inner = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+    mask = mask[inner[0][0] : inner[0][-1] + 1, inner[1][0] : inner[1][-1] + 1]
+    y0, x0 = int(top + inner[0][0]), int(left + inner[1][0])
+    box = (float(x0), float(y0), float(x0 + mask.shape[1]), float(y0 + mask.shape[0]))
+    return Prediction(box, float(np.sqrt(peak * core)), mask)

@@ -1,0 +1,168 @@
+"""From a trained network to an ONNX file that surveys run without torch.
+
+The file says in its metadata what it is, see `groundshift.detect.network`. It is only written if ONNX Runtime computes
+from it what torch computes.
+"""
+
+import copy
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from groundshift import __version__
+from groundshift.detect.planes import PLANES
+from groundshift.errors import GroundshiftError
+from groundshift.io.atomic import atomic_path
+from groundshift.training.tasks import STRIDE, Task
+
+__all__ = ["ExportError", "Metadata", "export_onnx"]
+
+OPSET = 18
+"""Version of the operators of ONNX."""
+MOST_DIFFERENCE = 1e-4
+"""Answers of ONNX Runtime may differ from those of torch by this; where values exceed 1, relative to the largest."""
+MOST_ROUNDING = 4.0
+"""Or by so many times what rounding to single precision does to those of torch, in networks of many layers."""
+
+_OUTPUTS = {"bodies": ("body", "centre", "offset"), "boxes": ("boxes", "scores")}
+_INPUTS = {"bodies": ("planes", len(PLANES)), "boxes": ("gradient", 1)}
+
+
+class ExportError(GroundshiftError, ValueError):
+    """An exported network does not compute what the trained one does."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a model file tells of itself."""
+
+    name: str
+    """Name to show."""
+    config: Mapping[str, Any]
+    """How it was trained, plain values."""
+    slope: float = 1.0
+    """Slope and intercept of the calibration, see `groundshift.detect.calibration`."""
+    intercept: float = 0.0
+    least_score: float = 0.5
+    """Probability from which on a detection counts."""
+
+    def properties(self, kind: str) -> dict[str, str]:
+        """Return the metadata as ONNX keeps them."""
+        calibration = {"slope": self.slope, "intercept": self.intercept, "least_score": self.least_score}
+        return {
+            "groundshift.kind": kind,
+            "groundshift.name": self.name,
+            "groundshift.version": __version__,
+            "groundshift.config": json.dumps(self.config),
+            "groundshift.calibration": json.dumps(calibration),
+            "groundshift.planes": json.dumps(PLANES),
+        }
+
+
+def export_onnx(task: Task, model: nn.Module, path: Path, metadata: Metadata) -> float:
+    """Write a network as ONNX.
+
+    Batch, height and width are free; height and width must be multiples of 32. Bodies: `planes` (N, 8, y, x) to `body`
+    and `centre`, probabilities (N, 1, y, x), and `offset` (N, 2, y, x) in nodes. Boxes: `gradient` (N, 1, y, x), in
+    radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M).
+
+    Parameters
+    ----------
+    task : Task
+        What the network does.
+    model : nn.Module
+        On the CPU.
+    path : path
+        File to write; replaced if it is there.
+    metadata : Metadata
+        What the file tells of itself.
+
+    Returns
+    -------
+    float
+        Largest difference found between ONNX Runtime and torch, relative to the largest value where that exceeds 1.
+
+    Raises
+    ------
+    ExportError
+        If ONNX Runtime computes something else than torch; nothing is written.
+    OutputError
+        If the file cannot be written.
+    """
+    exported = task.exported(model).eval()
+    name, channels = _INPUTS[task.kind]
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        # By tracing: it takes a fiftieth of the time of the exporter that reads the program; the result is checked.
+        torch.onnx.export(
+            exported,
+            (torch.from_numpy(_example(channels, (2, 2 * STRIDE, 3 * STRIDE))),),
+            temporary,
+            input_names=[name],
+            output_names=list(_OUTPUTS[task.kind]),
+            opset_version=OPSET,
+            dynamo=False,
+            dynamic_axes=_free_axes(task.kind, name),
+        )
+        written = onnx.load(temporary)
+        onnx.helper.set_model_props(written, metadata.properties(task.kind))
+        onnx.save(written, temporary)
+        shapes = [(1, STRIDE, STRIDE), (3, 3 * STRIDE, 2 * STRIDE)]
+        return max(_checked(exported, temporary, path, name, _example(channels, shape)) for shape in shapes)
+
+
+def _free_axes(kind: str, name: str) -> dict[str, dict[int, str]]:
+    """Name the axes whose length is free."""
+    image = {0: "batch", 2: "rows", 3: "columns"}
+    outputs = {"boxes": {0: "batch", 1: "box"}, "scores": {0: "batch", 1: "box"}}
+    return {name: image, **{output: outputs.get(output, image) for output in _OUTPUTS[kind]}}
+
+
+def _example(channels: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Draw inputs as they occur; of planes some nodes are without data."""
+    rng = np.random.default_rng(shape)
+    drawn = rng.standard_normal((shape[0], channels, *shape[1:])).astype(np.float32)
+    if channels == 1:
+        return np.clip(drawn, -1, 1)
+    known = rng.random((shape[0], 1, *shape[1:])) < 0.9
+    drawn[:, [PLANES.index("significance_y"), PLANES.index("significance_x")]] *= 5
+    positive = [PLANES.index(p) for p in ("sigma_y", "sigma_x", "coherence")]
+    drawn[:, positive] = np.clip(np.abs(drawn[:, positive]), 0, 1)
+    drawn[:, PLANES.index("known")] = 1
+    return np.asarray(drawn * known, np.float32)
+
+
+def _checked(exported: nn.Module, file: Path, path: Path, name: str, inputs: NDArray[np.float32]) -> float:
+    """Return how far ONNX Runtime is from torch; stop if that is more than rounding.
+
+    What rounding does is seen from torch in double precision.
+    """
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: inputs})
+    with torch.inference_mode():
+        single = [value.numpy() for value in exported(torch.from_numpy(inputs))]
+        double = [value.numpy() for value in copy.deepcopy(exported).double()(torch.from_numpy(inputs).double())]
+    difference, rounding = _apart(found, single), _apart(single, double)
+    if not (math.isfinite(difference) and difference <= max(MOST_DIFFERENCE, MOST_ROUNDING * rounding)):
+        raise ExportError(
+            f"{path}: ONNX Runtime differs from torch by {difference:.2g}, expected at most {MOST_DIFFERENCE:g}; "
+            'install the versions of pip install "groundshift[train]"'
+        )
+    return difference
+
+
+def _apart(a: Sequence[NDArray[np.floating]], b: Sequence[NDArray[np.floating]]) -> float:
+    """Return the largest difference, where values exceed 1 relative to the largest of an output; NaN counts most."""
+    found = [float((np.abs(x - y) / max(1.0, float(np.abs(y).max()))).max()) for x, y in zip(a, b, strict=True)]
+    return max(math.inf if math.isnan(value) else value for value in found)
