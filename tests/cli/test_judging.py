@@ -104,6 +104,7 @@ def test_options_reach_the_judgement(groundshift, folder, tmp_path):
         (["--seed", "-1"], "--seed: expected at least 0, instead got -1"),
         (["--scenes", "0"], "--scenes: expected at least 1, instead got 0"),
         (["--recall-at", "1.5"], "--recall-at: expected 0 to 1, instead got 1.5"),
+        (["--least-visibility", "-1"], "--least-visibility: expected at least 0, instead got -1.0"),
         (["--recall-at", "nan"], "--recall-at: expected 0 to 1, instead got nan"),
     ],
 )

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from groundshift.training.data import (
     prefetched,
     split_by_scene,
 )
-from groundshift.training.samples import Sample, write_sample
+from groundshift.training.samples import IGNORED, Body, Sample, write_sample
 
 PLAIN = AugmentConfig(tile=32, symmetry=False, mosaic=0, dropout=0, coherence_gain=0)
 
@@ -80,6 +81,17 @@ def test_endless_samples_are_taken_in_order_and_partners_lie_behind():
     assert asked[0] == 200
     assert asked[4] == 201
     assert all(152 <= k <= 201 for k in asked)
+
+
+def test_bodies_that_nobody_can_see_are_not_learned(stored):
+    plain = numbered(0)
+    labels = np.zeros((32, 32), np.uint8)
+    labels[2:8, 2:8], labels[12:20, 12:20] = 1, 2
+    bodies = tuple(Body(20.0, 20.0, 300, 200, "steady", visibility) for visibility in (2.9, 3.1))
+    sample = replace(plain, labels=labels, bodies=bodies)
+    tile = Supply([sample], PLAIN, 1, seed=0, least_visibility=3.0).tile(0)
+    np.testing.assert_array_equal(tile.labels == IGNORED, labels == 1)
+    np.testing.assert_array_equal(tile.labels == 2, labels == 2)
 
 
 def test_batches_come_in_order_from_many_threads():

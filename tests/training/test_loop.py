@@ -78,7 +78,15 @@ class Silent:
 @pytest.fixture
 def trainer(samples, tmp_path):
     def make(
-        *, steps=6, measure=lambda p, s: {"ap50": 0.5}, validation=(), machine=None, augment=None, model=None, **plan
+        *,
+        steps=6,
+        measure=lambda p, s: {"ap50": 0.5},
+        device="cpu",
+        validation=(),
+        machine=None,
+        augment=None,
+        model=None,
+        **plan,
     ):
         model = ModelConfig(**{"width": 0.25, **(model or {})})
         config = TrainConfig(
@@ -89,8 +97,9 @@ def trainer(samples, tmp_path):
         task, network = make_task(config.model)
         supply = Supply(samples, config.augment, 2, config.plan.seed, in_radians=task.in_radians)
         return Trainer(
-            config, task, network, supply, validation, measure, steps=steps, checkpoint=tmp_path / "checkpoint.pt"
-        )
+            config, task, network, supply, validation, measure,
+            steps=steps, checkpoint=tmp_path / "checkpoint.pt", device=torch.device(device),
+        )  # fmt: skip
 
     return make
 
@@ -225,6 +234,22 @@ def test_a_loss_that_is_no_number_is_said_and_no_checkpoint_of_it_is_kept(traine
     with pytest.raises(DivergedError, match=r"no number any more at step 3; lower --rate \(0.001\)"):
         run.run(Silent(spoil))
     assert load_checkpoint(run.checkpoint)["step"] == 0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("network", ["bodynet", "attention_yolov3_t"])
+def test_mixed_precision_on_a_gpu_learns_nearly_the_same(trainer, network):
+    losses = []
+    for mixed in (False, True):
+        run = trainer(
+            steps=8, record_every=1, model={"network": network}, machine={"mixed_precision": mixed}, device="cuda"
+        )
+        run.run(Silent())
+        losses.append([record["loss"] for record in run.records])
+        assert all(p.dtype == torch.float32 for p in run.model.parameters())
+        assert next(run.best_model().parameters()).device.type == "cpu"
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.05)
+    assert losses[0] != losses[1]
 
 
 # Rates

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from groundshift.errors import DamagedFileError, NoDataError
-from groundshift.training.samples import Body, Sample, boxes_of, list_samples, read_sample, write_sample
+from groundshift.training.samples import Body, Sample, boxes_of, judged, list_samples, read_sample, write_sample
 
 
 def a_sample():
@@ -12,7 +12,7 @@ def a_sample():
     labels = np.zeros((20, 30), np.uint8)
     labels[4:9, 10:13] = 1
     labels[0, 0] = 255
-    bodies = (Body(-20.5, 30.0, 400.0, 200.0, "seasonal"),)
+    bodies = (Body(-20.5, 30.0, 400.0, 200.0, "seasonal", 7.5),)
     return Sample(rng.normal(size=(8, 20, 30)).astype(np.float32), labels, bodies, "sim-1-0", "wet", 40.0, -0.9, 77)
 
 
@@ -64,3 +64,16 @@ def test_an_empty_folder_is_named(tmp_path):
 def test_radians_are_those_of_the_step():
     sample = a_sample()
     np.testing.assert_allclose(sample.gradient_radians(), sample.planes[2:4] * -0.9, rtol=1e-6)
+
+
+def test_faint_bodies_are_not_judged():
+    sample = a_sample()
+    assert judged(sample, 7.5) is sample
+    hidden = judged(sample, 7.6)
+    np.testing.assert_array_equal(hidden.labels == 255, sample.labels > 0)
+    assert hidden.bodies == sample.bodies
+
+
+def test_what_somebody_has_drawn_is_always_judged():
+    drawn = Body(np.nan, np.nan, 400.0, 200.0, "unknown")
+    assert drawn.visibility > 1e9

@@ -68,8 +68,24 @@ def everything(network, weights=None):
     return TimeWindow("all", np.arange(count), np.ones(count) if weights is None else weights)
 
 
+def labelled(land, network, window, sigma=1.0, smoothing=1):
+    planes = np.zeros((len(PLANES), *land.mover.shape[1:]), np.float32)
+    planes[PLANES.index("sigma_y")] = planes[PLANES.index("sigma_x")] = sigma
+    return label_bodies(land, network, 0, window, planes=planes, smoothing=smoothing)
+
+
+def test_visibility_sums_the_squares_of_the_true_significance(land, network):
+    _, bodies = labelled(land, network, everything(network), sigma=0.5)
+    for number, body in enumerate(bodies, start=1):
+        alone = np.pad(np.where(land.mover[0].numpy() == number, land.velocity[0].numpy(), 0), 2)
+        squares = sum((np.diff(alone, axis=axis) ** 2).sum() for axis in (0, 1))
+        assert body.visibility == pytest.approx(np.sqrt(squares) / 0.5 * 40 / land.pixel_m, rel=1e-4)
+    _, smooth = labelled(land, network, everything(network), sigma=0.5, smoothing=5)
+    assert all(a.visibility > b.visibility > 0 for a, b in zip(bodies, smooth, strict=True))
+
+
 def test_slides_are_labelled_where_they_move_by_more_than_a_tenth_of_their_peak(land, network):
-    labels, bodies = label_bodies(land, network, 0, everything(network))
+    labels, bodies = labelled(land, network, everything(network))
     assert [body.velocity for body in bodies] == pytest.approx([-40.0, 30.0])
     assert [body.speed for body in bodies] == [40.0, 30.0]
     speed = land.velocity[0].abs().numpy()
@@ -84,7 +100,7 @@ def test_slides_are_labelled_where_they_move_by_more_than_a_tenth_of_their_peak(
 def test_steady_slides_have_one_velocity_whatever_the_weights(land, network):
     rng = np.random.default_rng(0)
     for _ in range(3):
-        _, bodies = label_bodies(land, network, 0, everything(network, rng.uniform(0, 2, len(network.pairs))))
+        _, bodies = labelled(land, network, everything(network, rng.uniform(0, 2, len(network.pairs))))
         assert [body.velocity for body in bodies] == pytest.approx([-40.0, 30.0], rel=1e-4)
 
 
@@ -97,7 +113,7 @@ def test_the_velocity_of_a_window_is_the_weighted_way_over_the_weighted_time(lan
     moved = dict(zip(network.dates, way, strict=True))
     above = sum(w * (moved[p.secondary] - moved[p.reference]) for w, p in zip(weights, network.pairs, strict=True))
     below = sum(w * p.years for w, p in zip(weights, network.pairs, strict=True))
-    _, bodies = label_bodies(replace(land, course=course), network, 0, everything(network, weights))
+    _, bodies = labelled(replace(land, course=course), network, everything(network, weights))
     assert bodies[0].velocity == pytest.approx(-40.0 * above / below, rel=1e-5)
     assert bodies[0].speed == 40.0
 
@@ -105,14 +121,14 @@ def test_the_velocity_of_a_window_is_the_weighted_way_over_the_weighted_time(lan
 def test_a_slide_that_rests_in_a_window_or_hardly_shows_is_ignored(land, network):
     course = land.course.clone()
     course[0, 1] *= 0.12  # 4.8 mm/yr
-    labels, bodies = label_bodies(replace(land, course=course), network, 0, everything(network))
+    labels, bodies = labelled(replace(land, course=course), network, everything(network))
     assert [body.velocity for body in bodies] == pytest.approx([30.0])
     assert (labels[land.mover[0].numpy() == 2] <= 1).all()
     assert labels[15, 15] == IGNORED
 
     mover = torch.where(land.mover == 2, 0, land.mover)
     mover[0, 15, 53:58] = 2
-    labels, bodies = label_bodies(replace(land, mover=mover), network, 0, everything(network))
+    labels, bodies = labelled(replace(land, mover=mover), network, everything(network))
     assert [body.velocity for body in bodies] == pytest.approx([-40.0])
     assert (labels[15, 53:58] == IGNORED).all()
 

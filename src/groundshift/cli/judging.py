@@ -16,7 +16,7 @@ __all__ = ["evaluate"]
 
 def evaluate(
     model: Annotated[str, Parameter(help="Name of a shipped model, an .onnx file, or `rules`.")],
-    samples: Annotated[tuple[Path, ...], Parameter(help="Folders of samples, as `groundshift gallery` writes them.")],
+    samples: Annotated[tuple[Path, ...], Parameter(help="Folders of samples, as `groundshift samples` writes them.")],
     /,
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"], help="Folder for the judgement.")],
@@ -30,6 +30,9 @@ def evaluate(
             help="Further confidences, 0 to 1, to tell precision and recall at, besides 0.5 and 0.8.",
         ),
     ] = (),
+    least_visibility: Annotated[
+        float, Parameter(help="Bodies that stand out of the noise by fewer standard errors count neither way.")
+    ] = 0.0,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -39,6 +42,7 @@ def evaluate(
     _expect("--scenes", scenes is None or scenes >= 1, "at least 1", scenes)
     for confidence in recall_at:
         _expect("--recall-at", math.isfinite(confidence) and 0 <= confidence <= 1, "0 to 1", confidence)
+    _expect("--least-visibility", least_visibility >= 0, "at least 0", least_visibility)
     if not samples:
         raise UsageError("no samples given; name folders of samples")
     check_paths(output, samples, [Path(model)] if model.endswith(".onnx") or "/" in model else [])
@@ -46,7 +50,9 @@ def evaluate(
 
     with Reporter(quiet=quiet or as_json) as reporter:
         judgement = run_judging(
-            JudgingConfig(model, samples, output, bootstrap, seed, scenes, recall_at), reporter, typed_command()
+            JudgingConfig(model, samples, output, bootstrap, seed, scenes, recall_at, least_visibility),
+            reporter,
+            typed_command(),
         )
         if as_json:
             print(judgement.to_json())

@@ -18,7 +18,7 @@ __all__ = ["load_checkpoint", "save_checkpoint"]
 _FORM = 1
 _PARTS = (
     "form", "version", "kind", "planes", "config", "step", "phase", "model", "average", "optimiser", "sums", "records",
-    "best", "best_score", "best_step", "stale", "anchors",
+    "best", "best_score", "best_step", "stale", "samples", "anchors",
 )  # fmt: skip
 
 

@@ -50,6 +50,8 @@ class DataConfig(_Config):
     """Share of the scenes held back for validation where none are named."""
     validation_limit: Annotated[int, Field(ge=1)] = 100
     """Most samples to validate on."""
+    least_visibility: Annotated[float, Field(ge=0)] = 0.0
+    """Bodies that stand out of the noise by fewer standard errors are neither learned nor judged."""
     polygons: Path | None = None
     """GeoPackage of landslides, any polygons, that are true on all stacks given."""
     layer: str | None = None

@@ -21,7 +21,7 @@ __all__ = ["draw_curves", "draw_predictions", "write_records"]
 
 _DRIVEN = ("step", "rate")
 """Columns that are set, not measured. Of the others those of losses begin with that word; the rest is validation."""
-_MOST_SIGNIFICANCE = 10.0
+_MOST_SIGNIFICANCE = 8.0
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, float]]) -> None:
@@ -74,15 +74,18 @@ def draw_predictions(
     path : path
         The picture.
     samples, predictions : sequences of one length
-        `most` of them are shown, evenly spread: the gradient along columns and along rows in standard errors, the truth
-        in black, ground that is not judged hatched, predictions in green with their scores.
+        Of those with bodies `most` are shown, evenly spread: the significance of the gradients along columns and along
+        rows, the truth in black, ground that is not judged hatched, predictions in green with their scores.
 
     Raises
     ------
     OutputError
         If the file cannot be written.
     """
-    chosen = np.unique(np.linspace(0, len(samples) - 1, min(most, len(samples))).round().astype(int))
+    telling = [k for k, s in enumerate(samples) if ((s.labels > 0) & (s.labels != IGNORED)).any()] or range(
+        len(samples)
+    )
+    chosen = [telling[int(k)] for k in np.linspace(0, len(telling) - 1, min(most, len(telling))).round()]
     figure = Figure(figsize=(8.4, 4.1 * len(chosen)), layout="constrained")
     panels = figure.subplots(len(chosen), 2, squeeze=False)
     for row, k in zip(panels, chosen, strict=True):

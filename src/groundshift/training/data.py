@@ -4,6 +4,7 @@ Nothing is drawn from a generator that lives on. A run that was stopped therefor
 would have seen, and batches may be prepared in any order by background threads.
 """
 
+import hashlib
 import zipfile
 from abc import abstractmethod
 from collections import deque
@@ -20,9 +21,18 @@ from numpy.typing import NDArray
 from groundshift.errors import DamagedFileError
 from groundshift.training.augment import augmented
 from groundshift.training.config import AugmentConfig
-from groundshift.training.samples import Sample, read_sample
+from groundshift.training.samples import Sample, judged, read_sample
 
-__all__ = ["EndlessSamples", "JoinedSamples", "Samples", "StoredSamples", "Supply", "prefetched", "split_by_scene"]
+__all__ = [
+    "EndlessSamples",
+    "JoinedSamples",
+    "Samples",
+    "StoredSamples",
+    "Supply",
+    "fingerprint",
+    "prefetched",
+    "split_by_scene",
+]
 
 T = TypeVar("T")
 
@@ -60,6 +70,7 @@ class StoredSamples(Samples):
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
+        self._scenes: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -76,14 +87,17 @@ class StoredSamples(Samples):
         DamagedFileError
             If the file is not a sample.
         """
+        if k in self._scenes:
+            return self._scenes[k]
         path = self.paths[k]
         try:
             with np.load(path, allow_pickle=False) as data:
-                return str(data["scene"])
+                self._scenes[k] = str(data["scene"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DamagedFileError(
                 f"{path}: not a sample ({error}); make it again or take it out of the folder"
             ) from error
+        return self._scenes[k]
 
 
 class JoinedSamples(Samples):
@@ -143,6 +157,8 @@ class Supply:
         Everything follows from it.
     in_radians : bool
         Whether the network sees summed radians instead of velocities; see `augment.mosaic`.
+    least_visibility : float
+        Bodies of less are not judged.
     """
 
     def __init__(
@@ -153,9 +169,10 @@ class Supply:
         seed: int,
         *,
         in_radians: bool = False,
+        least_visibility: float = 0.0,
     ) -> None:
         self._samples, self._config, self._batch, self._seed = samples, config, batch, seed
-        self._in_radians = in_radians
+        self._in_radians, self._least_visibility = in_radians, least_visibility
         self._order = lru_cache(4)(self._permutation)
 
     def tiles(self, step: int) -> list[Sample]:
@@ -166,8 +183,8 @@ class Supply:
         """Return one tile, counted from the beginning of training."""
         rng = np.random.default_rng([self._seed, 1, position])
         partners = self._partners(position, rng) if rng.random() < self._config.mosaic else []
-        indices = [self._index(position), *partners]
-        return augmented([self._samples[k] for k in indices], self._config, rng, in_radians=self._in_radians)
+        found = [judged(self._samples[k], self._least_visibility) for k in (self._index(position), *partners)]
+        return augmented(found, self._config, rng, in_radians=self._in_radians)
 
     def _index(self, position: int) -> int:
         """Return which sample comes at a position."""
@@ -204,6 +221,13 @@ def prefetched(make: Callable[[int], T], first: int, past: int, workers: int) ->
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def fingerprint(learned: Samples | EndlessSamples, validation: Sequence[Sample]) -> str:
+    """Return what tells the samples of a run from others: a checksum of their scenes, in order."""
+    scenes = [] if isinstance(learned, EndlessSamples) else [learned.scene(k) for k in range(len(learned))]
+    held = [(sample.scene, sample.window) for sample in validation]
+    return hashlib.sha256(repr((scenes, held)).encode()).hexdigest()[:16]
 
 
 def split_by_scene(scenes: Sequence[str], shares: Sequence[float], seed: int) -> list[list[int]]:

@@ -88,6 +88,8 @@ class Trainer:
         Where to compute.
     anchors : (n, 2) array, optional
         With which the network was built; kept in checkpoints.
+    samples : str
+        Fingerprint of the samples to learn from; kept in checkpoints, for others would make another run.
     """
 
     def __init__(
@@ -103,12 +105,14 @@ class Trainer:
         checkpoint: Path,
         device: torch.device | None = None,
         anchors: NDArray[np.float64] | None = None,
+        samples: str = "",
     ) -> None:
         self.config, self.task, self.steps, self.checkpoint = config, task, steps, checkpoint
         self.device = device or torch.device("cpu")
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self._supply, self._validation, self._measure, self._anchors = supply, validation, measure, anchors
+        self._supply, self._validation, self._measure = supply, validation, measure
+        self._anchors, self._samples = anchors, samples
         self._phase: Phase = phase_at(config.plan, 0.0)
         self._optimiser = make_optimiser(config.plan, self._phase, self.model)
         self._mixed = (
@@ -187,6 +191,7 @@ class Trainer:
                 "best_score": self.best_score,
                 "best_step": self.best_step,
                 "stale": self._stale,
+                "samples": self._samples,
                 "anchors": None if self._anchors is None else torch.from_numpy(self._anchors),
             },
         )

@@ -5,9 +5,10 @@ set. Splits go by scene: every sample names the scene it was cut from.
 """
 
 import io
+import math
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,17 @@ from groundshift.detect.planes import PLANES
 from groundshift.errors import DamagedFileError, NoDataError
 from groundshift.io.atomic import atomic_path
 
-__all__ = ["BEHAVIOURS", "IGNORED", "Body", "Sample", "boxes_of", "list_samples", "read_sample", "write_sample"]
+__all__ = [
+    "BEHAVIOURS",
+    "IGNORED",
+    "Body",
+    "Sample",
+    "boxes_of",
+    "judged",
+    "list_samples",
+    "read_sample",
+    "write_sample",
+]
 
 BEHAVIOURS = ("steady", "seasonal", "accelerating", "stick-slip", "unknown")
 """How a body moves in time."""
@@ -40,6 +51,9 @@ class Body(NamedTuple):
     width_m: float
     behaviour: str
     """One of `BEHAVIOURS`."""
+    visibility: float = math.inf
+    """Standard errors by which the body's gradients stand out of the noise when all of its nodes are taken together, to
+    an observer who knows what to look for; infinite where somebody has seen it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,21 @@ def boxes_of(labels: NDArray[np.uint8]) -> dict[int, tuple[float, float, float, 
     return found
 
 
+def judged(sample: Sample, least_visibility: float) -> Sample:
+    """Return a sample whose bodies of less visibility are ignored.
+
+    Parameters
+    ----------
+    sample : Sample
+    least_visibility : float
+        Standard errors.
+    """
+    faint = [k for k, body in enumerate(sample.bodies, start=1) if body.visibility < least_visibility]
+    if not faint:
+        return sample
+    return replace(sample, labels=np.where(np.isin(sample.labels, faint), np.uint8(IGNORED), sample.labels))
+
+
 def write_sample(path: Path, sample: Sample) -> None:
     """Write a sample; planes are kept in half precision.
 
@@ -95,14 +124,15 @@ def write_sample(path: Path, sample: Sample) -> None:
     OutputError
         If the file cannot be written.
     """
-    table = np.array([(b.velocity, b.speed, b.length_m, b.width_m) for b in sample.bodies], np.float32).reshape(-1, 4)
-    behaviour = np.array([BEHAVIOURS.index(b.behaviour) for b in sample.bodies], np.float32).reshape(-1, 1)
+    rows = [
+        (b.velocity, b.speed, b.length_m, b.width_m, BEHAVIOURS.index(b.behaviour), b.visibility) for b in sample.bodies
+    ]
     buffer = io.BytesIO()
     np.savez(
         buffer,
         planes=sample.planes.astype(np.float16),
         labels=sample.labels,
-        bodies=np.concatenate([table, behaviour], axis=1),
+        bodies=np.array(rows, np.float32).reshape(-1, 6),
         scene=np.array(sample.scene),
         window=np.array(sample.window),
         pixel_m=np.array(sample.pixel_m, np.float64),
@@ -135,7 +165,9 @@ def read_sample(path: Path) -> Sample:
     return Sample(
         planes.astype(np.float32),
         labels.astype(np.uint8),
-        tuple(Body(float(v), float(s), float(a), float(w), BEHAVIOURS[int(k)]) for v, s, a, w, k in bodies),
+        tuple(
+            Body(float(v), float(s), float(a), float(w), BEHAVIOURS[int(k)], float(d)) for v, s, a, w, k, d in bodies
+        ),
         str(fields["scene"]),
         str(fields["window"]),
         float(fields["pixel_m"]),

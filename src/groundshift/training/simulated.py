@@ -5,6 +5,7 @@ way that the slide came between its dates, so that the mean is ``velocity * sum(
 that moves to and fro within the year is a body in the wet season and may be none over whole years.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
 
 from groundshift.checks import check_within
-from groundshift.detect.planes import network_planes, radians_per_gradient
+from groundshift.detect.planes import PLANES, REFERENCE_PIXEL, network_planes, radians_per_gradient
 from groundshift.gradients.stack import TimeWindow
 from groundshift.gradients.windows import between, in_months
 from groundshift.simulate.batched.config import BatchConfig
@@ -37,6 +39,7 @@ _RIM = 0.1
 _LEAST_NODES = 6
 _LEAST_PAIRS = 6
 """Fewest pairs of a window."""
+_SIGMA = PLANES.index("sigma_y")
 _BATCH, _SCENE = 401, 402
 """Random streams."""
 _REACH_M = (80.0, 200.0)
@@ -184,7 +187,13 @@ def write_samples(
 
 
 def label_bodies(
-    ground: Ground, network: Network, scene: int, window: TimeWindow
+    ground: Ground,
+    network: Network,
+    scene: int,
+    window: TimeWindow,
+    *,
+    planes: NDArray[np.float32],
+    smoothing: int,
 ) -> tuple[NDArray[np.uint8], tuple[Body, ...]]:
     """Return what is true of one scene in one time window.
 
@@ -196,6 +205,10 @@ def label_bodies(
         Which scene of the batch.
     window : TimeWindow
         Pairs and their weights.
+    planes : (8, y, x) array
+        What is seen of the scene in that window.
+    smoothing : int
+        Side of the averaging window, nodes.
 
     Returns
     -------
@@ -223,9 +236,28 @@ def label_bodies(
         if not wanted or len(bodies) == IGNORED - 1:
             labels[inside] = IGNORED
             continue
-        bodies.append(Body(shown, abs(what.velocity), what.length_m, what.width_m, what.behaviour))
+        moving = np.where(mover == number, velocity, 0) * float(share[number])
+        seen = _visibility(moving, planes, smoothing, ground.pixel_m)
+        bodies.append(Body(shown, abs(what.velocity), what.length_m, what.width_m, what.behaviour, seen))
         labels[inside] = len(bodies)
     return labels, tuple(bodies)
+
+
+def _visibility(velocity: NDArray[np.floating], planes: NDArray[np.float32], smoothing: int, pixel_m: float) -> float:
+    """Return the standard errors by which a body stands out to a filter that matches it.
+
+    The squares of its true significance are summed over all nodes. Differences of a moving mean of n by n pixels are
+    alike over n nodes across their direction and hardly along it, so that so many count as one.
+    """
+    rows, columns = np.nonzero(velocity)
+    margin = smoothing + 1
+    box = tuple(slice(max(k.min() - margin, 0), k.max() + margin + 1) for k in (rows, columns))
+    mean = uniform_filter(velocity[box].astype(np.float32), smoothing)
+    total = 0.0
+    for axis, sigma in enumerate(planes[_SIGMA : _SIGMA + 2, *box]):
+        gradient = np.diff(mean, axis=axis, append=np.take(mean, [-1], axis)) * (REFERENCE_PIXEL / pixel_m)
+        total += float((np.divide(gradient, sigma, out=np.zeros_like(mean), where=sigma > 0) ** 2).sum())
+    return math.sqrt(total / smoothing)
 
 
 def _window_share(course: NDArray[np.float64], network: Network, window: TimeWindow) -> NDArray[np.float64]:
@@ -259,11 +291,12 @@ def _stack_scene(
     )  # fmt: skip
     samples = []
     for window, stack in zip(plan.windows, stack_plan(stacked, plan), strict=True):
-        labels, bodies = label_bodies(ground, network, scene, window)
+        planes = network_planes(stack)
+        labels, bodies = label_bodies(ground, network, scene, window, planes=planes, smoothing=side)
         radians = radians_per_gradient(stack.total_years, network.wavelength)
         samples.append(
             Sample(
-                network_planes(stack), labels, bodies, name, window.name, ground.pixel_m, radians, stack.total_pairs
+                planes, labels, bodies, name, window.name, ground.pixel_m, radians, stack.total_pairs
             )
         )  # fmt: skip
     return samples

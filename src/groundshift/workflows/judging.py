@@ -15,7 +15,7 @@ from groundshift.report import save_figure
 from groundshift.training.judge import CONFIDENCES, Judgement, judge
 from groundshift.training.judge_plots import precision_recall_figure, reliability_figure
 from groundshift.training.rule_based import RuleDetector
-from groundshift.training.samples import Sample, list_samples, read_sample
+from groundshift.training.samples import Sample, judged, list_samples, read_sample
 from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig, StackConfig
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter
@@ -42,6 +42,8 @@ class JudgingConfig:
     """Only so many scenes, the first ones by name of file."""
     confidences: tuple[float, ...] = ()
     """Where to tell precision and recall, besides those always told."""
+    least_visibility: float = 0.0
+    """Bodies that stand out of the noise by fewer standard errors count neither way."""
 
 
 def run_judging(config: JudgingConfig, reporter: Reporter, command: str) -> Judgement:
@@ -64,7 +66,10 @@ def run_judging(config: JudgingConfig, reporter: Reporter, command: str) -> Judg
     with claimed(config.output):
         with reporter.bar("judging", len(files)) as advance:
             judgement = judge(
-                ((sample, detector.predict(sample)) for sample in _samples(files, config.scenes, advance)),
+                (
+                    (judged(sample, config.least_visibility), detector.predict(sample))
+                    for sample in _samples(files, config.scenes, advance)
+                ),
                 detector=detector.name,
                 confidences=sorted({*CONFIDENCES, *config.confidences}),
                 draws=config.bootstrap,

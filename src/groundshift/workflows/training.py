@@ -26,15 +26,16 @@ from groundshift.training.data import (
     JoinedSamples,
     Samples,
     Supply,
+    fingerprint,
     split_by_scene,
 )
 from groundshift.training.export import Metadata, export_onnx
 from groundshift.training.judge import Judgement, judge
 from groundshift.training.labelled import open_samples
 from groundshift.training.loop import Ending, Trainer
-from groundshift.training.samples import IGNORED, Sample, boxes_of
+from groundshift.training.samples import IGNORED, Sample, boxes_of, judged
 from groundshift.training.simulated import SimulatedSamples
-from groundshift.training.tasks import Task, make_task
+from groundshift.training.tasks import Task, UnknownNetworkError, make_task
 from groundshift.workflows.config import SettingError
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
@@ -92,16 +93,28 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
             torch.set_num_threads(config.machine.threads)
         learned, validation = _open(config, device)
         _warn_of_shared_scenes(learned, validation, reporter)
+        samples = fingerprint(learned, validation)
+        if state is not None and state["samples"] != samples:
+            raise OutputError(
+                f"{folder}: holds a run that learned from other samples; give those of then to go on, another output "
+                "folder, or --fresh to start anew"
+            )
         steps = _steps(config, learned)
         anchors = state["anchors"].numpy() if state and state["anchors"] is not None else None
         if state is None:
             anchors = _anchors(config, learned)
         torch.manual_seed(config.plan.seed)
-        task, model = make_task(config.model, anchors)
-        supply = Supply(learned, config.augment, config.plan.batch, config.plan.seed, in_radians=task.in_radians)
+        try:
+            task, model = make_task(config.model, anchors)
+        except UnknownNetworkError as error:
+            raise SettingError(str(error)) from error
+        supply = Supply(
+            learned, config.augment, config.plan.batch, config.plan.seed,
+            in_radians=task.in_radians, least_visibility=config.data.least_visibility,
+        )  # fmt: skip
         trainer = Trainer(
             config, task, model, supply, validation, _figures,
-            steps=steps, checkpoint=checkpoint, device=device, anchors=anchors,
+            steps=steps, checkpoint=checkpoint, device=device, anchors=anchors, samples=samples,
         )  # fmt: skip
         if state is not None:
             trainer.restore(state)
@@ -190,7 +203,7 @@ def _open(config: TrainConfig, device: torch.device) -> tuple[Samples | EndlessS
     if data.validation:
         held = _joined(data.validation, data.polygons, data.layer)
     chosen = np.linspace(0, len(held) - 1, min(len(held), data.validation_limit)).round().astype(int)
-    validation = [held[int(k)] for k in np.unique(chosen)]
+    validation = [judged(held[int(k)], data.least_visibility) for k in np.unique(chosen)]
     if validation and not any(((s.labels > 0) & (s.labels != IGNORED)).any() for s in validation):
         raise NoDataError("no validation sample holds a body; name others with --validation")
     return learned, validation
@@ -204,8 +217,8 @@ def _warn_of_shared_scenes(learned: Samples | EndlessSamples, validation: Sequen
     shared = scenes & {learned.scene(k) for k in range(len(learned))}
     if shared:
         reporter.warn(
-            f"{count_of(len(shared), 'scene')} of {len(scenes)} to validate on, such as {min(shared)}, is also learned "
-            "from; the figures will flatter"
+            f"{count_of(len(shared), 'scene')} of {len(scenes)} to validate on, such as {min(shared)}, are learned "
+            "from as well; the figures will flatter"
         )
 
 
