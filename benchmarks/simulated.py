@@ -3,8 +3,8 @@
     python benchmarks/simulated.py [--kind plain hard seasonal steep] [--detector rules network] [--scenes 10]
 
 The scenes come from `groundshift simulate`, not from the simulator that networks are trained with. A slide counts if it
-moves at least 8 mm/yr along the line of sight (in the half-year in which it moves most if it is seasonal); it is found if
-a target overlaps it, and a target is right if it overlaps a slide. The seeds from 0 to 9 were looked at while
+moves at least 8 mm/yr along the line of sight (in the half-year in which it moves most if it is seasonal); it is found
+if a target overlaps it, and a target is right if it overlaps a slide. The seeds from 0 to 9 were looked at while
 thresholds were chosen; those from 100 on were not.
 """
 

@@ -1,4 +1,4 @@
-"""Commands on networks: train them."""
+"""Commands on networks: simulate samples, look at them beside real maps, train."""
 # ruff: noqa: PLC0415
 
 import difflib
@@ -10,7 +10,20 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 
-from groundshift.cli.options import AsJson, ConfigFile, Flat, Output, Quiet, UsageError, print_json
+from groundshift.cli.options import (
+    AsJson,
+    ConfigFile,
+    DryRun,
+    Flat,
+    Output,
+    Pattern,
+    Product,
+    Quiet,
+    UsageError,
+    Wavelength,
+    print_facts,
+    print_json,
+)
 from groundshift.errors import GroundshiftError
 from groundshift.simulate.batched.config import BatchConfig
 from groundshift.training.config import (
@@ -24,9 +37,10 @@ from groundshift.training.config import (
 )
 from groundshift.workflows.config import SettingError, explain, merged
 from groundshift.workflows.output import check_paths
-from groundshift.workflows.progress import Reporter
+from groundshift.workflows.progress import Reporter, count_of
+from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, preview_samples, run_samples
 
-__all__ = ["NotInstalledError", "settings_of_training", "train"]
+__all__ = ["NotInstalledError", "gallery", "samples", "settings_of_training", "train"]
 
 
 class NotInstalledError(GroundshiftError, ImportError):
@@ -79,6 +93,87 @@ def train(
     return 0
 
 
+def samples(
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    plan: Annotated[SamplesPlan | None, Flat] = None,
+    scenes: Annotated[BatchConfig | None, Flat] = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write simulated samples to train on or to judge by. Run again to go on, or with more batches to add some."""
+    given = merged(_settings_in(config, SamplesConfig), {"output": output, "plan": plan, "scenes": scenes})
+    settings = _settled(SamplesConfig, given)
+    check_paths(settings.output)
+    _need_torch("simulated samples need")
+    if dry_run:
+        facts = preview_samples(settings)
+        (print_json if as_json else print_facts)(facts)
+        return 0
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        done = run_samples(settings, reporter)
+        kept = done.samples - done.made
+        there = f", {kept:,} were there already" if kept else ""
+        reporter.say(f"{count_of(done.made, 'sample')} made in {done.seconds:.0f} s{there}: {done.folder}")
+    if as_json:
+        print_json({
+            "folder": str(done.folder), "samples": done.samples, "made": done.made, "kept": kept,
+            "seconds": done.seconds,
+        })  # fmt: skip
+    return 0
+
+
+def gallery(
+    inputs: Annotated[
+        tuple[Path, ...],
+        Parameter(help="Real maps: interferograms as `survey` takes them, or folders that `stack` or `survey` wrote."),
+    ] = (),
+    *,
+    output: Output = None,
+    config: ConfigFile = None,
+    samples: Annotated[
+        Path | None, Parameter(help="Folder of simulated samples to show instead of simulating some.")
+    ] = None,
+    limit: Annotated[int | None, Parameter(help="Most samples of that folder to look at, evenly chosen (200).")] = None,
+    first_seed: Annotated[int | None, Parameter(help="Seed of the first batch to simulate (0).")] = None,
+    batches: Annotated[int | None, Parameter(help="Batches to simulate (4).")] = None,
+    rows: Annotated[int | None, Parameter(help="Most maps of either kind to draw (6).")] = None,
+    product: Product = None,
+    pattern: Pattern = None,
+    wavelength: Wavelength = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Draw simulated samples beside real maps, and tell where the real ones lie outside what simulation covers."""
+    if not output and config is None:
+        raise UsageError("no output given; name a folder with -o")
+    check_paths(output or Path(), [*inputs, *([] if samples is None else [samples])])
+    from groundshift.workflows.gallery import GalleryConfig, run_gallery
+
+    given = merged(
+        _settings_in(config, GalleryConfig),
+        {
+            "inputs": inputs or None, "output": output, "samples": samples, "limit": limit, "first_seed": first_seed,
+            "batches": batches, "rows": rows, "product": product, "pattern": pattern, "wavelength": wavelength,
+        },
+    )  # fmt: skip
+    settings = _settled(GalleryConfig, given)
+    shown = [] if settings.samples is None else [settings.samples]
+    check_paths(settings.output, [*settings.inputs, *shown], settings.mask.files)
+    if settings.samples is None:
+        _need_torch("simulated samples, none given with --samples, need")
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        found = run_gallery(settings, reporter)
+        if not (quiet or as_json):
+            print(found.table(), end="")
+        reporter.say(f"pictures: {settings.output / 'gallery.png'}, {settings.output / 'distributions.png'}")
+    if as_json:
+        print_json(found.facts())
+    return 0
+
+
 def settings_of_training(config: Path | None, **given: Any) -> TrainConfig:
     """Join the settings of a file with the options that were given; options win.
 
@@ -96,6 +191,50 @@ def settings_of_training(config: Path | None, **given: Any) -> TrainConfig:
         return TrainConfig.model_validate(found)
     except ValidationError as error:
         raise SettingError(explain(error)) from error
+
+
+def _need_torch(who: str) -> None:
+    """Stop where torch is not installed."""
+    if find_spec("torch") is None:
+        raise NotInstalledError(f'{who} torch; install with pip install "groundshift[train]"')
+
+
+def _settled[Settings: BaseModel](model: type[Settings], given: dict[str, Any]) -> Settings:
+    """Make the settings of a command from what a file and the options say together."""
+    if not given.get("output"):
+        raise UsageError("no output given; name a folder with -o")
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise SettingError(explain(error)) from error
+
+
+def _settings_in(path: Path | None, model: type[BaseModel]) -> dict[str, Any]:
+    """Read a YAML file of settings of a command, checked part by part; nothing if there is no file."""
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingError(f"{path}: no such file; check the spelling of --config") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingError(f"{path}: not a YAML file; see docs/training.md for its form") from error
+    if not isinstance(found, dict):
+        raise SettingError(f"{path}: expected names with values; see docs/training.md for its form")
+    _check_names(found, model, path)
+    for name, field in model.model_fields.items():
+        part = field.annotation
+        if not (isinstance(part, type) and issubclass(part, BaseModel)):
+            continue
+        found[name] = {} if found.get(name) is None else found[name]
+        if not isinstance(found[name], dict):
+            raise SettingError(f"{path}: {name}: expected names with values; see docs/training.md for its form")
+        _check_names(found[name], part, path, f"{name}.")
+    try:
+        model.model_validate({"output": ".", **found})
+    except ValidationError as error:
+        raise SettingError(explain(error, path)) from error
+    return found
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -42,6 +42,8 @@ LEAST_NODES = 6
 """A body of which fewer nodes are left is not judged."""
 LEAST_SHARE = 0.25
 """A body of which a smaller share is left, or still has data, is not judged."""
+_SMALL_SCENES = 0.25
+"""Share of the tiles with gaps that keep one window only."""
 
 
 def flipped(sample: Sample, axis: int) -> Sample:
@@ -72,7 +74,7 @@ def reversed_motion(sample: Sample) -> Sample:
     """Let everything move the other way: towards the satellite what moved away."""
     planes = sample.planes.copy()
     planes[[*_SIGNED[0], *_SIGNED[1]]] *= -1
-    bodies = tuple(body._replace(velocity=-body.velocity, speed=-body.speed) for body in sample.bodies)
+    bodies = tuple(body._replace(velocity=-body.velocity) for body in sample.bodies)
     return replace(sample, planes=planes, bodies=bodies)
 
 
@@ -217,7 +219,13 @@ def _random_piece(sample: Sample, shape: tuple[int, int], config: AugmentConfig,
 
 
 def _random_gaps(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """One to six blocks of a thirtieth to a quarter of the side."""
+    """One to six blocks of a thirtieth to a quarter of the side; or all but one window, as of a small scene."""
+    if rng.random() < _SMALL_SCENES:
+        height, width = (round(n * float(rng.uniform(1 / 8, 3 / 4))) for n in shape)
+        y, x = int(rng.integers(shape[0] - height + 1)), int(rng.integers(shape[1] - width + 1))
+        gaps = np.ones(shape, np.bool_)
+        gaps[y : y + height, x : x + width] = False
+        return gaps
     gaps = np.zeros(shape, np.bool_)
     for _ in range(int(rng.integers(1, 7))):
         height, width = (max(1, round(n * float(rng.uniform(1 / 30, 1 / 4)))) for n in shape)

@@ -46,7 +46,7 @@ class Body(NamedTuple):
     velocity: float
     """Peak velocity in the line of sight over the sample's time window, mm/yr, positive towards the satellite."""
     speed: float
-    """Peak of the long-term velocity in the line of sight, mm/yr."""
+    """Peak of the long-term velocity in the line of sight, mm/yr, without sign."""
     length_m: float
     width_m: float
     behaviour: str
