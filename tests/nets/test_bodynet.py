@@ -84,3 +84,17 @@ def test_the_network_starts_out_seeing_few_bodies():
         maps = network(torch.zeros(1, 8, 64, 64))
     assert torch.sigmoid(maps.body).mean() < 0.1
     assert maps.offset.shape == (1, 2, 64, 64)
+
+
+@pytest.mark.parametrize(("directions", "blind"), [("y", [1, 3, 5]), ("x", [0, 2, 4]), ("both", [])])
+def test_a_network_of_one_direction_does_not_see_the_other(directions, blind):
+    torch.manual_seed(0)
+    network = BodyNet(0.25, directions).eval()
+    planes = torch.rand(1, 8, 32, 32)
+    with torch.no_grad():
+        before = network(planes)
+        for k in range(6):
+            changed = planes.clone()
+            changed[:, k] += 1
+            same = torch.equal(network(changed).body, before.body)
+            assert same == (k in blind)

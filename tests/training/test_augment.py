@@ -14,6 +14,7 @@ from groundshift.training.augment import (
     padded,
     reversed_motion,
     transposed,
+    with_boxes,
     with_coherence_gain,
     with_gaps,
 )
@@ -223,3 +224,15 @@ def test_nothing_is_varied_where_all_is_off(draw):
     config = AugmentConfig(tile=32, symmetry=False, mosaic=0, dropout=0, coherence_gain=0)
     found = augmented([sample], config, np.random.default_rng(0))
     np.testing.assert_array_equal(found.planes, sample.planes)
+
+
+def test_boxes_are_filled_and_the_smaller_lies_on_top():
+    labels = np.zeros((20, 20), np.uint8)
+    labels[2, 2:12] = labels[2:12, 2] = 1
+    labels[8:10, 8:10] = 2
+    labels[15:, 15:] = 255
+    sample = Sample(np.zeros((len(PLANES), 20, 20), np.float32), labels, (BODY, BODY), "s", "all", 40.0, 1.0, 9)
+    filled = with_boxes(sample).labels
+    assert (filled == 1).sum() == 100 - 4
+    np.testing.assert_array_equal(filled == 2, labels == 2)
+    np.testing.assert_array_equal(filled == 255, labels == 255)

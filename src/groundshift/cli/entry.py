@@ -42,6 +42,16 @@ app.command(
     help="Run the whole chain on a simulated scene and hold the result against its truth.",
 )
 app.command(
+    "groundshift.cli.models:samples",
+    name="samples",
+    help="Write simulated samples to train on or to judge by. Run again to go on, or with more batches to add some.",
+)
+app.command(
+    "groundshift.cli.models:gallery",
+    name="gallery",
+    help="Draw simulated samples beside real maps, and tell where the real ones lie outside what simulation covers.",
+)
+app.command(
     "groundshift.cli.models:train",
     name="train",
     help="Train a network on samples or simulated scenes. Run again to continue a run that was stopped.",

@@ -4,7 +4,7 @@
 import difflib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from cyclopts import Parameter
@@ -41,6 +41,8 @@ from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, preview_samples, run_samples
 
 __all__ = ["NotInstalledError", "gallery", "samples", "settings_of_training", "train"]
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
 
 
 class NotInstalledError(GroundshiftError, ImportError):
@@ -104,7 +106,10 @@ def samples(
     as_json: AsJson = False,
 ) -> int:
     """Write simulated samples to train on or to judge by. Run again to go on, or with more batches to add some."""
-    given = merged(_settings_in(config, SamplesConfig), {"output": output, "plan": plan, "scenes": scenes})
+    given = merged(
+        _settings_in(config, SamplesConfig, facts=("groundshift", "seeds")),
+        {"output": output, "plan": plan, "scenes": scenes},
+    )
     settings = _settled(SamplesConfig, given)
     check_paths(settings.output)
     _need_torch("simulated samples need")
@@ -139,6 +144,10 @@ def gallery(
     limit: Annotated[int | None, Parameter(help="Most samples of that folder to look at, evenly chosen (200).")] = None,
     first_seed: Annotated[int | None, Parameter(help="Seed of the first batch to simulate (0).")] = None,
     batches: Annotated[int | None, Parameter(help="Batches to simulate (4).")] = None,
+    least_moving: Annotated[
+        float | None,
+        Parameter(help="Hold real maps only against simulated tiles that bodies cover to this share, 0 to 1 (0)."),
+    ] = None,
     rows: Annotated[int | None, Parameter(help="Most maps of either kind to draw (6).")] = None,
     product: Product = None,
     pattern: Pattern = None,
@@ -156,7 +165,7 @@ def gallery(
         _settings_in(config, GalleryConfig),
         {
             "inputs": inputs or None, "output": output, "samples": samples, "limit": limit, "first_seed": first_seed,
-            "batches": batches, "rows": rows, "product": product, "pattern": pattern, "wavelength": wavelength,
+            "batches": batches, "least_moving": least_moving, "rows": rows, "product": product, "pattern": pattern, "wavelength": wavelength,
         },
     )  # fmt: skip
     settings = _settled(GalleryConfig, given)
@@ -199,7 +208,7 @@ def _need_torch(who: str) -> None:
         raise NotInstalledError(f'{who} torch; install with pip install "groundshift[train]"')
 
 
-def _settled[Settings: BaseModel](model: type[Settings], given: dict[str, Any]) -> Settings:
+def _settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:
     """Make the settings of a command from what a file and the options say together."""
     if not given.get("output"):
         raise UsageError("no output given; name a folder with -o")
@@ -209,8 +218,8 @@ def _settled[Settings: BaseModel](model: type[Settings], given: dict[str, Any]) 
         raise SettingError(explain(error)) from error
 
 
-def _settings_in(path: Path | None, model: type[BaseModel]) -> dict[str, Any]:
-    """Read a YAML file of settings of a command, checked part by part; nothing if there is no file."""
+def _settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read a YAML file of settings of a command, none if there is no file; `facts` stand in it beside the settings."""
     if path is None:
         return {}
     try:
@@ -221,6 +230,7 @@ def _settings_in(path: Path | None, model: type[BaseModel]) -> dict[str, Any]:
         raise SettingError(f"{path}: not a YAML file; see docs/training.md for its form") from error
     if not isinstance(found, dict):
         raise SettingError(f"{path}: expected names with values; see docs/training.md for its form")
+    found = {name: value for name, value in found.items() if name not in facts}
     _check_names(found, model, path)
     for name, field in model.model_fields.items():
         part = field.annotation

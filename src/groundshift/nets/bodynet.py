@@ -6,7 +6,7 @@ centre, and which way and how far does the centre lie. Bodies are read from thes
 happens at a quarter of it and below, where matrix products are large.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +108,8 @@ class BodyNet(nn.Module):
     ----------
     width : float
         Multiplies the numbers of channels, rounded to multiples of 8.
+    directions : {"both", "y", "x"}
+        Which gradients it sees.
 
     Notes
     -----
@@ -117,8 +119,13 @@ class BodyNet(nn.Module):
 
     stride = 16
 
-    def __init__(self, width: float = 1.0) -> None:
+    def __init__(self, width: float = 1.0, directions: Literal["both", "y", "x"] = "both") -> None:
         super().__init__()
+        seen = torch.ones(1, N_PLANES, 1, 1)
+        if directions != "both":
+            seen[0, [1, 3, 5] if directions == "y" else [0, 2, 4]] = 0
+        self.register_buffer("seen", seen, persistent=False)
+        self.seen: Tensor
         half, quarter, eighth, deepest = (max(8, round(c * width / 8) * 8) for c in (32, 48, 96, 160))
         self.stem = _Conv(4 * N_PLANES, half)
         self.down4 = nn.Sequential(_Conv(half, quarter, stride=2), _Residual(quarter), _Residual(quarter))
@@ -136,7 +143,7 @@ class BodyNet(nn.Module):
 
     def forward(self, planes: Tensor) -> BodyMaps:
         """Return the maps of (B, 8, y, x) planes."""
-        stem = self.stem(functional.pixel_unshuffle(scaled(planes), 2))  # (B, 32, y/2, x/2)
+        stem = self.stem(functional.pixel_unshuffle(scaled(planes) * self.seen, 2))  # (B, 32, y/2, x/2)
         x4 = self.down4(stem)  # (B, 48, y/4, x/4)
         x8 = self.down8(x4)  # (B, 96, y/8, x/8)
         x16 = self.down16(x8)  # (B, 160, y/16, x/16)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from groundshift.detect.planes import PLANES
 from groundshift.training.config import AugmentConfig
-from groundshift.training.samples import IGNORED, Body, Sample
+from groundshift.training.samples import IGNORED, Body, Sample, boxes_of
 
 __all__ = [
     "augmented",
@@ -24,6 +24,7 @@ __all__ = [
     "padded",
     "reversed_motion",
     "transposed",
+    "with_boxes",
     "with_coherence_gain",
     "with_gaps",
 ]
@@ -165,6 +166,16 @@ def with_coherence_gain(sample: Sample, gain: float) -> Sample:
     return replace(sample, planes=planes)
 
 
+def with_boxes(sample: Sample) -> Sample:
+    """Let every body fill its box; of two boxes that overlap, the smaller has the ground."""
+    labels = np.where(sample.labels == IGNORED, np.uint8(IGNORED), np.uint8(0))
+    boxes = boxes_of(sample.labels)
+    for k in sorted(boxes, key=lambda k: (boxes[k][2] - boxes[k][0]) * (boxes[k][3] - boxes[k][1]), reverse=True):
+        x0, y0, x1, y1 = map(int, boxes[k])
+        labels[y0:y1, x0:x1] = k
+    return replace(sample, labels=labels)
+
+
 def augmented(
     samples: Sequence[Sample], config: AugmentConfig, rng: np.random.Generator, *, in_radians: bool = False
 ) -> Sample:
@@ -198,7 +209,7 @@ def augmented(
         found = with_gaps(found, _random_gaps(found.labels.shape, rng))
     if config.coherence_gain > 0:
         found = with_coherence_gain(found, 1 + config.coherence_gain * rng.uniform(-1, 1))
-    return found
+    return found if config.outlines else with_boxes(found)
 
 
 def _random_piece(sample: Sample, shape: tuple[int, int], config: AugmentConfig, rng: np.random.Generator) -> Sample:

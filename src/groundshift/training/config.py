@@ -29,6 +29,8 @@ class ModelConfig(_Config):
     """Name of the network: `bodynet` draws bodies; the YOLO family of Fu et al. (2022) draws boxes."""
     width: Annotated[float, Field(gt=0)] = 1.0
     """Factor on the number of channels."""
+    directions: Literal["both", "y", "x"] = "both"
+    """bodynet: which gradients it sees; one alone is for comparisons."""
     attention: bool = True
     """YOLO: attention modules where the network has them."""
     dropblock: bool = True
@@ -67,6 +69,8 @@ class AugmentConfig(_Config):
     """Rows and columns of what the network sees while training, a multiple of 32."""
     symmetry: bool = True
     """Flip, transpose and reverse the motion at random."""
+    outlines: bool = True
+    """Teach the outlines of bodies; without them their boxes, filled."""
     mosaic: Share = 0.5
     """Share of the tiles that are put together of four samples."""
     dropout: Share = 0.3

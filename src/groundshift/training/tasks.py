@@ -180,6 +180,8 @@ def make_task(config: ModelConfig, anchors: NDArray[np.float64] | None = None) -
     switches = inspect.signature(build).parameters
     given: dict[str, Any] = {"width": config.width}
     given |= {name: False for name in ("attention", "dropblock") if not getattr(config, name) and name in switches}
+    if "directions" in switches:
+        given["directions"] = config.directions
     if anchors is not None:
         given["anchors"] = anchors
     model = build(**given)

@@ -133,7 +133,7 @@ def run_samples(config: SamplesConfig, reporter: Reporter) -> SamplesOutput:
                 computed += batch.made > 0
                 advance()
                 reporter.log("batch", seed=batch.seed, files=batch.files, made=batch.made)
-                if batch.made and done * 10 // batches > (done - 1) * 10 // batches:
+                if batch.made and done < batches and done * 10 // batches > (done - 1) * 10 // batches:
                     left = (time.monotonic() - began) / computed * (batches - done) / 60
                     reporter.say(f"batch {done:,} of {batches:,}: {made:,} samples made; {math.ceil(left)} min left")
     return SamplesOutput(config.output, files, made, time.monotonic() - began)
@@ -320,7 +320,7 @@ def _read_record(config: SamplesConfig) -> list[_Run]:
     if names:
         raise OutputError(
             f"{config.output}: holds samples of another {', '.join(names)}; choose another output folder, or add to "
-            f"them with what {RECORD} says"
+            f"them with --config {path}"
         )
     return found.seeds
 
