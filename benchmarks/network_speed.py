@@ -2,8 +2,8 @@
 
     taskset -c 0,1 python benchmarks/network_speed.py [--model bodynet] [--turns 7]
 
-Both rates are measured in turns in one run, so that what else the machine does falls on both. Arithmetic is counted from
-the network's convolutions (two operations per multiplication and addition).
+Both rates are measured in turns in one run, so that what else the machine does falls on both. Arithmetic is counted
+from the network's convolutions (two operations per multiplication and addition).
 """
 
 import argparse

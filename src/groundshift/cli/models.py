@@ -165,7 +165,8 @@ def gallery(
         _settings_in(config, GalleryConfig),
         {
             "inputs": inputs or None, "output": output, "samples": samples, "limit": limit, "first_seed": first_seed,
-            "batches": batches, "least_moving": least_moving, "rows": rows, "product": product, "pattern": pattern, "wavelength": wavelength,
+            "batches": batches, "least_moving": least_moving, "rows": rows, "product": product, "pattern": pattern,
+            "wavelength": wavelength,
         },
     )  # fmt: skip
     settings = _settled(GalleryConfig, given)

@@ -49,8 +49,8 @@ class Figures(NamedTuple):
     """Share of the tile that bodies cover, as far as that is known."""
     values: dict[tuple[str, str], float]
     """By quantity and statistic: quantiles of the magnitudes of `significance` (standard errors), `gradient` and
-    `sigma` (mm/yr per 40 m) and of `coherence`; correlation of the significance with itself `along` its difference and
-    `across`; its excess `kurtosis`; and the share of `known` nodes."""
+    `sigma` (mm/yr per 40 m) and of `coherence`; `correlation along` and `correlation across` the difference, of the
+    significance with itself; its excess `kurtosis`; and the share of `known` nodes."""
     shares: dict[str, NDArray[np.float64]]
     """Share of the nodes in each bin of a histogram."""
 
@@ -103,14 +103,14 @@ class Comparison:
             f"at most {size}; of maps alike a tenth would."
         ]
         if rows:
-            lines.append(f"{'quantity':<13}{'statistic':<10}{'simulated 5-95 %':>20}{'real':>20}  maps outside")
+            lines.append(f"{'quantity':<20}{'statistic':<10}{'simulated 5-95 %':>20}{'real':>20}  maps outside")
         for row in sorted(rows, key=lambda row: -_distance(row)):
             low, _, high = row.simulated
             found = [row.real[name] for name in row.outside]
             span = _number(found[0]) if len(found) == 1 else f"{_number(min(found))} to {_number(max(found))}"
             names = ", ".join(row.outside[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
             lines.append(
-                f"{row.quantity:<13}{row.statistic:<10}{f'{_number(low)} to {_number(high)}':>20}{span:>20}"
+                f"{row.quantity:<20}{row.statistic:<10}{f'{_number(low)} to {_number(high)}':>20}{span:>20}"
                 f"  {len(found)} of {len(self.maps)}: {names}"
             )
         return "\n".join(lines) + "\n"
@@ -208,7 +208,7 @@ def measure(sample: Sample) -> Figures:
     for way, axes in (("along", (0, 1)), ("across", (1, 0))):
         for lag in LAGS:
             shared = [_correlation(*one, lag, axis) for one, axis in zip(maps, axes, strict=True)]
-            values[way, f"lag {lag}"] = float(np.mean(shared))
+            values[f"correlation {way}", f"lag {lag}"] = float(np.mean(shared))
     values["kurtosis", "excess"] = float(np.mean([_kurtosis(m[u]) for m, u in maps]))
     values["known", "share"] = float(known.mean())
     shares = {name: _shares(numbers, BINS[name]) for name, numbers in found.items()}
@@ -246,7 +246,7 @@ def compare(simulated: Sequence[Figures], real: Mapping[str, Sequence[Figures]],
 def _keys() -> list[tuple[str, str]]:
     """Name all figures, in the order of the table."""
     quantiles = [(name, f"{percent} %") for name in BINS for percent in QUANTILES]
-    lags = [(way, f"lag {lag}") for way in ("along", "across") for lag in LAGS]
+    lags = [(f"correlation {way}", f"lag {lag}") for way in ("along", "across") for lag in LAGS]
     return [*quantiles, *lags, ("kurtosis", "excess"), ("known", "share")]
 
 

@@ -25,7 +25,7 @@ _COLUMNS = {
     "significance x": "gradient along columns,\nstandard errors",
     "sigma": "standard error,\nmm/yr per 40 m",
     "coherence": "mean coherence",
-    "truth": "significance with truth: red\nmoves away, blue towards",
+    "truth": "significance with truth: red away,\nblue towards, hatched not judged",
 }
 """Names and headings of the columns."""
 
@@ -120,7 +120,7 @@ def distributions_figure(found: Comparison) -> Figure:
     panels[0, 0].set_ylim(bottom=1e-5)
     panels[0, 0].set_ylabel("share of the nodes")
     for axes, way in zip(panels[1, :2], ("along", "across"), strict=True):
-        rows = [row for row in found.rows if row.quantity == way]
+        rows = [row for row in found.rows if row.quantity == f"correlation {way}"]
         low, middle, high = np.array([row.simulated for row in rows]).T
         axes.fill_between(LAGS, low, high, color="#c8c8c8")
         axes.plot(LAGS, middle, color="#606060", lw=1)

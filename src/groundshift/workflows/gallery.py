@@ -183,7 +183,8 @@ def _look_at_simulated(
             advance()
     if not figures:
         raise NoDataError(
-            f"no tile of {count} simulated samples is covered by bodies to {config.least_moving:g}; lower --least-moving"
+            f"bodies cover no tile of {count} simulated samples to a share of {config.least_moving:g}; lower "
+            "--least-moving"
         )
     return figures, drawn
 

@@ -139,7 +139,7 @@ def detect_on(
     if network is None:
         bodies, name = _by_rules(stack, velocity, valid, config), "rules"
     else:
-        bodies, name = _by_network(stack, velocity, valid, network, _least_score(network, config)), network.name
+        bodies, name = _by_network(stack, velocity, ground, valid, network, _least_score(network, config)), network.name
     wanted = Screen(screen.least_gradient, screen.least_share)
     found: list[Detection] = []
     dropped = 0
@@ -180,13 +180,18 @@ def _by_rules(
 def _by_network(
     stack: GradientStack,
     velocity: NDArray[np.float32],
+    ground: Ground,
     valid: NDArray[np.bool_],
     network: "NetworkDetector",
     least_score: float,
 ) -> Sequence[tuple[Body, float]]:
-    """Find bodies and their scores with a network."""
+    """Find bodies and their scores with a network.
+
+    It judges coherence and contradictions itself, as it was taught; only layover, shadow and snow are hidden from it.
+    """
+    seen = np.logical_and.reduce([np.ones_like(valid), *ground.masks.values()])
     radians = stack.radians[:2] if network.kind == "boxes" else None
-    found = [p for p in network.predict(network_planes(stack, valid), radians) if p.score >= least_score]
+    found = [p for p in network.predict(network_planes(stack, seen), radians) if p.score >= least_score]
     bodies = measure(found, stack, velocity, valid)
     return [(body, p.score) for body, p in zip(bodies, found, strict=True) if body is not None]
 
