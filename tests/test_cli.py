@@ -17,7 +17,7 @@ from affine import Affine
 
 from groundshift.workflows.config import DetectConfig, StackConfig
 
-COMMANDS = ["info", "survey", "stack", "detect", "simulate", "demo"]
+COMMANDS = ["info", "survey", "stack", "detect", "simulate", "demo", "samples", "gallery", "train", "evaluate"]
 
 
 def only_line(ran, code, pattern):

@@ -34,14 +34,20 @@ def test_scaling_is_odd_in_the_signs_and_zero_without_data():
 def test_offsets_of_all_nodes_meet_in_the_centre():
     targets = body_targets(two_bodies(), np.ones((48, 64), bool))
     for label in (1, 2):
-        rows, columns = np.nonzero(two_bodies() == label)
-        ends = {
-            (r + int(targets.offset[0, r, c]), c + int(targets.offset[1, r, c]))
-            for r, c in zip(rows, columns, strict=True)
-        }
-        (end,) = ends
-        assert targets.centre[end] == 1
-    assert (targets.centre == 1).sum() == 2
+        nodes = np.argwhere(two_bodies() == label)
+        votes = nodes + targets.offset[:, nodes[:, 0], nodes[:, 1]].numpy().T
+        np.testing.assert_allclose(votes, np.broadcast_to(nodes.mean(0), votes.shape), atol=1e-5)
+
+
+def test_halos_are_quiet_ground_next_to_their_body():
+    labels = two_bodies()
+    owner = body_targets(labels, np.ones((48, 64), bool)).owner.numpy()
+    np.testing.assert_array_equal(np.where(owner > 0, owner, 0), np.where(labels == 255, 0, labels))
+    assert set(np.unique(owner)) == {-2, -1, 0, 1, 2}
+    assert owner[10, 30] == -1  # next to the first body
+    assert owner[10, 34] == 0
+    assert owner[24, 20] == 0
+    assert owner[28, 43] == -2
 
 
 def test_what_is_not_judged_costs_nothing():
@@ -52,10 +58,9 @@ def test_what_is_not_judged_costs_nothing():
     assert (targets.weight[:5] == 0).all()
     batch = BodyTargets(*(t[None] for t in targets))
     generator = torch.Generator().manual_seed(0)
-    maps = BodyMaps(*(torch.randn(1, n, 48, 64, generator=generator) for n in (1, 1, 2)))
+    maps = BodyMaps(*(torch.randn(1, n, 48, 64, generator=generator) for n in (1, 2)))
     before = body_losses(maps, batch)
-    for heat in (maps.body, maps.centre):
-        heat[..., 60:] += 5
+    maps.body[..., 60:] += 5
     after = body_losses(maps, batch)
     for name, value in before.items():
         torch.testing.assert_close(after[name], value)
@@ -63,11 +68,33 @@ def test_what_is_not_judged_costs_nothing():
 
 def test_perfect_maps_cost_next_to_nothing():
     targets = BodyTargets(*(t[None] for t in body_targets(two_bodies(), np.ones((48, 64), bool))))
-    body = torch.where(targets.body > 0, 20.0, -20.0)[:, None]
-    centre = torch.where(targets.centre == 1, 20.0, -20.0)[:, None]
-    losses = body_losses(BodyMaps(body, centre, targets.offset), targets)
+    body = torch.where(targets.owner > 0, 20.0, -20.0)[:, None]
+    losses = body_losses(BodyMaps(body, targets.offset), targets)
     for name, value in losses.items():
         assert value < 0.01, name
+
+
+def test_overlap_is_the_mean_over_the_bodies_of_all_images():
+    """One body seen whole, one not at all, and one that spills over twice its size within its halo."""
+    labels = np.zeros((2, 48, 64), np.uint8)
+    labels[0, 5:15, 5:15] = 1
+    labels[0, 30:40, 5:15] = 2
+    labels[1, 5:15, 5:15] = 1
+    seen = np.zeros((2, 48, 64), np.float32)
+    seen[0, 5:15, 5:15] = 1
+    seen[1, 5:15, 5:15] = seen[1, 5:15, 15:18] = seen[1, 15:18, 5:15] = seen[1, 2:5, 5:15] = 1
+    known = np.ones((48, 64), bool)
+    targets = BodyTargets(*map(torch.stack, zip(*(body_targets(one, known) for one in labels), strict=True)))
+    maps = BodyMaps(torch.from_numpy(seen * 80 - 40)[:, None], torch.zeros(2, 2, 48, 64))
+    expected = np.mean([0, 1 - 1 / 101, 1 - 201 / (100 + 190 + 1)])
+    assert body_losses(maps, targets)["overlap"].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_without_bodies_only_false_ones_cost():
+    targets = BodyTargets(*(t[None] for t in body_targets(np.zeros((48, 64), np.uint8), np.ones((48, 64), bool))))
+    losses = body_losses(BodyMaps(torch.zeros(1, 1, 48, 64), torch.ones(1, 2, 48, 64)), targets)
+    assert losses["body"].item() == pytest.approx(20 * np.log(2), rel=1e-5)
+    assert losses["overlap"] == losses["offset"] == 0
 
 
 def test_a_small_body_weighs_more_per_node_but_less_in_all():

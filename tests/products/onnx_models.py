@@ -33,13 +33,11 @@ def metadata_of(drawn, **changes):
     return {name: value for name, value in entries.items() if value is not None}
 
 
-def write_random(
-    path, *, seed=0, reach=2, pad=None, rows="y", channels=8, outputs=("body", "centre", "offset"), **changes
-):
+def write_random(path, *, seed=0, reach=2, pad=None, rows="y", channels=8, outputs=("body", "offset"), **changes):
     """One convolution of random weights over `reach` nodes each way for every output of a model that draws bodies."""
     rng = np.random.default_rng(seed)
     nodes, constants = [], {}
-    sizes = dict(zip(outputs, (1, 1, 2), strict=False))
+    sizes = dict(zip(outputs, (1, 2), strict=False))
     for name, size in sizes.items():
         side = 2 * reach + 1
         constants[f"{name}_w"] = (rng.standard_normal((size, channels, side, side)) / side).astype(np.float32)
@@ -56,8 +54,8 @@ def write_random(
 def write_significant(path, *, threshold=4.0, **changes):
     """A model that draws a body of up to nine nodes around every peak of significance.
 
-    Probabilities are the logistic of the root mean square of both significances over 5 x 5 nodes above `threshold`, for
-    the centre over 5 x 5 nodes more; every node votes for itself.
+    Probabilities are the logistic of the root mean square of both significances over 5 x 5 nodes above `threshold`;
+    every node votes for itself.
     """
     pool = {"kernel_shape": [5, 5], "pads": [2, 2, 2, 2]}
     nodes = [
@@ -68,14 +66,13 @@ def write_significant(path, *, threshold=4.0, **changes):
         helper.make_node("Sqrt", ["mean"], ["root"]),
         helper.make_node("Sub", ["root", "threshold"], ["above"]),
         helper.make_node("Sigmoid", ["above"], ["body"]),
-        helper.make_node("AveragePool", ["body"], ["centre"], **pool),
         helper.make_node("Mul", ["significance", "nothing"], ["offset"]),
     ]
     constants = {
         "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]),
         "threshold": np.float32(threshold), "nothing": np.float32(0),
     }  # fmt: skip
-    outputs = {"body": ["n", 1, "y", "x"], "centre": ["n", 1, "y", "x"], "offset": ["n", 2, "y", "x"]}
+    outputs = {"body": ["n", 1, "y", "x"], "offset": ["n", 2, "y", "x"]}
     return save(path, nodes, {"planes": ["n", 8, "y", "x"]}, outputs, constants, metadata_of("bodies", **changes))
 
 

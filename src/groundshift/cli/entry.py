@@ -1,5 +1,6 @@
 """Where a command line enters, and where every error becomes one line."""
 
+import difflib
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from cyclopts import App, Parameter
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, UnknownCommandError
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -109,6 +110,11 @@ def _usage(error: CycloptsError) -> str:
     """Say what is wrong with a command line."""
     if isinstance(error.__cause__, ValidationError):
         return explain(error.__cause__)
+    if isinstance(error, UnknownCommandError) and error.unused_tokens:
+        names = [name for name in app if not name.startswith("-")]
+        near = difflib.get_close_matches(error.unused_tokens[0], names, 1)
+        meant = f", did you mean {near[0]}" if near else ""
+        return f"no command {error.unused_tokens[0]}{meant}; choose one of {', '.join(names)}"
     command = " ".join(["groundshift", *(error.command_chain or ())])
     return f"{str(error).strip().rstrip('.')}; see {command} --help"
 

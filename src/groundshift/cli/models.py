@@ -119,12 +119,12 @@ def samples(
         return 0
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
         done = run_samples(settings, reporter)
-        kept = done.samples - done.made
+        kept = len(done.files) - done.made
         there = f", {kept:,} were there already" if kept else ""
         reporter.say(f"{count_of(done.made, 'sample')} made in {done.seconds:.0f} s{there}: {done.folder}")
     if as_json:
         print_json({
-            "folder": str(done.folder), "samples": done.samples, "made": done.made, "kept": kept,
+            "folder": str(done.folder), "samples": len(done.files), "made": done.made, "kept": kept,
             "seconds": done.seconds,
         })  # fmt: skip
     return 0
@@ -139,11 +139,12 @@ def gallery(
     output: Output = None,
     config: ConfigFile = None,
     samples: Annotated[
-        Path | None, Parameter(help="Folder of simulated samples to show instead of simulating some.")
+        Path | None, Parameter(help="Folder of simulated samples to show; without one some are simulated.")
     ] = None,
     limit: Annotated[int | None, Parameter(help="Most samples of that folder to look at, evenly chosen (200).")] = None,
     first_seed: Annotated[int | None, Parameter(help="Seed of the first batch to simulate (0).")] = None,
     batches: Annotated[int | None, Parameter(help="Batches to simulate (4).")] = None,
+    workers: Annotated[int | None, Parameter(help="Processes that simulate, of one thread each (1).")] = None,
     least_moving: Annotated[
         float | None,
         Parameter(help="Hold real maps only against simulated tiles that bodies cover to this share, 0 to 1 (0)."),
@@ -158,15 +159,14 @@ def gallery(
     """Draw simulated samples beside real maps, and tell where the real ones lie outside what simulation covers."""
     if not output and config is None:
         raise UsageError("no output given; name a folder with -o")
-    check_paths(output or Path(), [*inputs, *([] if samples is None else [samples])])
     from groundshift.workflows.gallery import GalleryConfig, run_gallery
 
     given = merged(
         _settings_in(config, GalleryConfig),
         {
             "inputs": inputs or None, "output": output, "samples": samples, "limit": limit, "first_seed": first_seed,
-            "batches": batches, "least_moving": least_moving, "rows": rows, "product": product, "pattern": pattern,
-            "wavelength": wavelength,
+            "batches": batches, "workers": workers, "least_moving": least_moving, "rows": rows, "product": product,
+            "pattern": pattern, "wavelength": wavelength,
         },
     )  # fmt: skip
     settings = _settled(GalleryConfig, given)

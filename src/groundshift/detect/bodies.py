@@ -1,4 +1,4 @@
-"""From the maps of a network to bodies: every node votes for the centre it belongs to."""
+"""From the maps of a network to bodies: every node votes for the centre of the body it belongs to."""
 
 from itertools import pairwise
 
@@ -15,67 +15,70 @@ _FAINTEST = 0.06
 """Nodes less likely than this belong to no body, however faint."""
 _SHARE_OF_PEAK = 0.5
 """A body ends where its probability has fallen to this share of that of its core."""
+_SPREAD = 1.5
+"""Nodes over which votes are blurred: they scatter around a centre."""
+_APART = 3
+"""Two centres lie more than so many nodes apart."""
+_LEAST_VOTES = 0.15
+"""Votes a node that a centre needs at its peak, after blurring."""
 _LEAST_NODES = 4
 
 
 def decode_bodies(
-    body: NDArray[np.float32],
-    centre: NDArray[np.float32],
-    offset: NDArray[np.float32],
-    *,
-    least_score: float = 0.05,
-    apart: int = 3,
+    body: NDArray[np.float32], offset: NDArray[np.float32], *, least_score: float = 0.05
 ) -> list[Prediction]:
     """Read bodies from the maps of a network.
 
     Parameters
     ----------
-    body, centre : (y, x) float arrays
-        Probability that a node belongs to a moving body, and that it is the centre of one.
+    body : (y, x) float array
+        Probability that a node belongs to a moving body.
     offset : (2, y, x) float array
         From a node to the centre of its body: rows, columns, in nodes.
     least_score : float
         Fainter bodies are left out.
-    apart : int
-        Two centres lie more than so many nodes apart.
 
     Returns
     -------
     list of Prediction
-        With masks, the highest score first. The score is the geometric mean of the centre's probability and that of the
-        body's core.
+        With masks, the highest score first. The score is the probability of the body's core, the ninth decile over its
+        nodes.
     """
-    peaks = centre == ndimage.maximum_filter(centre, size=2 * apart + 1)
-    rows, columns = np.nonzero(peaks & (centre > least_score**2))
-    members = np.nonzero(body > _FAINTEST)
-    if rows.size == 0 or members[0].size == 0:
+    rows, columns = np.nonzero(body > _FAINTEST)
+    if rows.size == 0:
         return []
-    votes = np.column_stack([members[0] + offset[0][members], members[1] + offset[1][members]])
-    centres = np.column_stack([rows, columns])
+    way = offset[:, rows, columns]
+    votes = np.column_stack([rows + way[0], columns + way[1]])
+    centres = _centres(votes, body[rows, columns], body.shape)
+    if len(centres) == 0:
+        return []
     away, nearest = cKDTree(centres).query(votes)
     # A vote that misses its centre by more than a body's own size is nobody's.
-    length = np.hypot(offset[0][members], offset[1][members])
-    nearest = np.where(away <= np.maximum(4.0, 0.6 * length), nearest, -1)
+    nearest = np.where(away <= np.maximum(4.0, 0.6 * np.hypot(*way)), nearest, -1)
     order = np.argsort(nearest, kind="stable")
     bounds = np.searchsorted(nearest[order], np.arange(len(centres) + 1))
     found = []
-    for index, (first, past) in enumerate(pairwise(bounds)):
-        if past - first < _LEAST_NODES:
-            continue
+    for centre, (first, past) in zip(centres, pairwise(bounds), strict=True):
         own = order[first:past]
-        at = (int(rows[index]), int(columns[index]))
-        prediction = _body(members[0][own], members[1][own], body, at, float(centre[at]))
-        if prediction is not None and prediction.score >= least_score:
-            found.append(prediction)
+        if own.size >= _LEAST_NODES:
+            prediction = _body(rows[own], columns[own], body, (int(centre[0]), int(centre[1])))
+            if prediction is not None and prediction.score >= least_score:
+                found.append(prediction)
     return sorted(found, key=lambda p: -p.score)
 
 
+def _centres(votes: NDArray[np.floating], weights: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the nodes (n, 2) where most votes meet."""
+    landing = np.clip(np.rint(votes).astype(np.intp), 0, np.array(shape) - 1)
+    count = np.zeros(shape, np.float32)
+    np.add.at(count, (landing[:, 0], landing[:, 1]), weights)
+    count = ndimage.gaussian_filter(count, _SPREAD)
+    peaks = (count == ndimage.maximum_filter(count, size=2 * _APART + 1)) & (count > _LEAST_VOTES)
+    return np.argwhere(peaks)
+
+
 def _body(
-    rows: NDArray[np.intp],
-    columns: NDArray[np.intp],
-    body: NDArray[np.float32],
-    centre: tuple[int, int],
-    peak: float,
+    rows: NDArray[np.intp], columns: NDArray[np.intp], body: NDArray[np.float32], centre: tuple[int, int]
 ) -> Prediction | None:
     """Outline the body among the nodes that voted for one centre."""
     values = body[rows, columns]
@@ -99,4 +102,4 @@ def _body(
     mask = mask[inner[0][0] : inner[0][-1] + 1, inner[1][0] : inner[1][-1] + 1]
     y0, x0 = int(top + inner[0][0]), int(left + inner[1][0])
     box = (float(x0), float(y0), float(x0 + mask.shape[1]), float(y0 + mask.shape[0]))
-    return Prediction(box, float(np.sqrt(peak * core)), mask)
+    return Prediction(box, core, mask)

@@ -27,8 +27,8 @@ class Detection:
     velocity: float
     velocity_sigma: float
     significance: float
-    """Of the weaker patch of the polarity pair, in standard errors; half that of the stronger one where the other is
-    missing."""
+    """Of the weaker patch of the polarity pair, in standard errors; half that of the stronger one where that is
+    more, if a network found it."""
     mean_coherence: float
     n_pairs: int
     slope: float | None = None

@@ -1,7 +1,7 @@
 """A trained network at work: from the planes of a stack to bodies with probabilities.
 
 Models are ONNX files that say in their metadata what they are: `groundshift.kind`, whether they draw bodies (Panoptic
-maps: body, centre, offset) or boxes (the detectors of Fu et al. (2022)), and `groundshift.calibration`, how their
+maps: body, offset) or boxes (the detectors of Fu et al. (2022)), and `groundshift.calibration`, how their
 scores become probabilities. ONNX Runtime computes them; torch is not needed.
 """
 
@@ -29,7 +29,7 @@ from groundshift.errors import UnknownFormatError
 __all__ = ["Calibration", "NetworkDetector"]
 
 _NAMES: dict[str, tuple[str, int, tuple[str, ...]]] = {
-    "bodies": ("planes", len(PLANES), ("body", "centre", "offset")),
+    "bodies": ("planes", len(PLANES), ("body", "offset")),
     "boxes": ("gradient", 1, ("boxes", "scores")),
 }
 """For each kind the name of the input, its channels, and the names of the outputs."""
@@ -152,13 +152,13 @@ class NetworkDetector:
 
         def run(tile: NDArray[np.float32]) -> Sequence[NDArray[np.float32]]:
             maps = [values[0] for values in self._run(tile)]
-            for name, values, channels in zip(_NAMES["bodies"][2], maps, (1, 1, 2), strict=True):
+            for name, values, channels in zip(_NAMES["bodies"][2], maps, (1, 2), strict=True):
                 if values.shape != (channels, *tile.shape[1:]):
                     raise _wrong(self.path, f"{name} has shape {values.shape} for planes of {tile.shape}")
             return maps
 
         maps = blend_tiles(run, planes, known)
-        return decode_bodies(maps[0][0], maps[1][0], maps[2]) if maps else []
+        return decode_bodies(maps[0][0], maps[1]) if maps else []
 
     def _boxes(self, radians: NDArray[np.float32], known: NDArray[np.bool_]) -> list[Prediction]:
         """Find boxes on the gradient along one direction."""

@@ -1,9 +1,10 @@
 """Our own detector: one network that sees both gradient directions, their standard errors and the coherence together.
 
-It answers, for every node of the lattice, three questions: is this ground part of a moving body, is it the body's
-centre, and which way and how far does the centre lie. Bodies are read from these maps (as in Panoptic-DeepLab,
-[Cheng2020]_): a mask and a box for each, with no anchors. Maps come in at full resolution; most of the arithmetic
-happens at a quarter of it and below, where matrix products are large.
+It answers, for every node of the lattice, two questions: is this ground part of a moving body, and if so, which way and
+how far does the body's centre lie. Bodies are read from these maps by letting nodes vote for centres: a mask and a box
+for each, with no anchors. Panoptic-DeepLab ([Cheng2020]_) has a map of centres besides; here it found no more
+bodies, for in noise no node stands out as the centre. Maps come in at full resolution; most of the arithmetic happens
+at a quarter of it and below, where matrix products are large.
 """
 
 from typing import Literal, NamedTuple
@@ -22,12 +23,10 @@ _MOST_BODY = 0.02
 
 
 class BodyMaps(NamedTuple):
-    """What the network says of every node, before the sigmoid."""
+    """What the network says of every node."""
 
     body: Tensor
     """(B, 1, y, x) log-odds that the node belongs to a moving body."""
-    centre: Tensor
-    """(B, 1, y, x) log-odds that it is a body's centre."""
     offset: Tensor
     """(B, 2, y, x) from the node to the centre of its body: rows, columns, in nodes."""
 
@@ -113,7 +112,7 @@ class BodyNet(nn.Module):
 
     Notes
     -----
-    Rows and columns of the input must be multiples of 16. 1.6 million parameters and 3.6 GFLOP for 256 x 256 nodes at
+    Rows and columns of the input must be multiples of 16. 1.8 million parameters and 3.7 GFLOP for 256 x 256 nodes at
     width 1.
     """
 
@@ -135,10 +134,9 @@ class BodyNet(nn.Module):
         self.merge4 = _Merge(eighth, quarter)
         self.lateral = nn.Conv2d(quarter, half, 1, bias=False)
         self.head = _Conv(2 * half, half)
-        self.out = nn.Conv2d(half, 16, 1)
-        start = torch.zeros(16)
+        self.out = nn.Conv2d(half, 12, 1)
+        start = torch.zeros(12)
         start[:4] = torch.logit(torch.tensor(_MOST_BODY))
-        start[4:8] = torch.logit(torch.tensor(_MOST_BODY / 4))
         self.out.bias = nn.Parameter(start)
 
     def forward(self, planes: Tensor) -> BodyMaps:
@@ -149,5 +147,5 @@ class BodyNet(nn.Module):
         x16 = self.down16(x8)  # (B, 160, y/16, x/16)
         x4 = self.merge4(self.merge8(x16, x8), x4)
         up = functional.interpolate(self.lateral(x4), scale_factor=2.0, mode="nearest")  # (B, 32, y/2, x/2)
-        maps = functional.pixel_shuffle(self.out(self.head(torch.cat([up, stem], 1))), 2)  # (B, 4, y, x)
-        return BodyMaps(maps[:, 0:1], maps[:, 1:2], maps[:, 2:4] * OFFSET_SCALE)
+        maps = functional.pixel_shuffle(self.out(self.head(torch.cat([up, stem], 1))), 2)  # (B, 3, y, x)
+        return BodyMaps(maps[:, 0:1], maps[:, 1:3] * OFFSET_SCALE)

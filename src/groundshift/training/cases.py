@@ -31,8 +31,6 @@ SPEEDS_MM_YR = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, math.inf)
 
 _YEARS = re.compile(r"(19|20)\d\d(-(19|20)\d\d)?")
 
-_YEARS = re.compile(r"(19|20)\d\d(-(19|20)\d\d)?")
-
 
 class Class(NamedTuple):
     """Which bodies, wrong predictions and maps a class holds."""

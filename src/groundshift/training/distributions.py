@@ -94,7 +94,8 @@ class Comparison:
         """Write what real maps show and simulation does not cover, as text; figures furthest from it first."""
         size = f"{self.side[0]} x {self.side[1]} nodes"
         if not self.maps:
-            return f"{self.tiles} simulated tiles of at most {size}; no real map to hold them against\n"
+            many = f"{self.tiles} simulated tile{'' if self.tiles == 1 else 's'}"
+            return f"{many} of at most {size}; no real map to hold against them\n"
         rows = [row for row in self.rows if row.outside]
         outside = sum(len(row.outside) for row in rows)
         judged = sum(bool(np.isfinite(value)) for row in self.rows for value in row.real.values())

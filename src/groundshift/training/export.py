@@ -35,7 +35,7 @@ MOST_DIFFERENCE = 1e-4
 MOST_ROUNDING = 4.0
 """Or by so many times what rounding to single precision does to those of torch, in networks of many layers."""
 
-_OUTPUTS = {"bodies": ("body", "centre", "offset"), "boxes": ("boxes", "scores")}
+_OUTPUTS = {"bodies": ("body", "offset"), "boxes": ("boxes", "scores")}
 _INPUTS = {"bodies": ("planes", len(PLANES)), "boxes": ("gradient", 1)}
 
 
@@ -73,8 +73,8 @@ class Metadata:
 def export_onnx(task: Task, model: nn.Module, path: Path, metadata: Metadata) -> float:
     """Write a network as ONNX.
 
-    Batch, height and width are free; height and width must be multiples of 32. Bodies: `planes` (N, 8, y, x) to `body`
-    and `centre`, probabilities (N, 1, y, x), and `offset` (N, 2, y, x) in nodes. Boxes: `gradient` (N, 1, y, x), in
+    Batch, height and width are free; height and width must be multiples of 32. Bodies: `planes` (N, 8, y, x) to `body`,
+    probability (N, 1, y, x), and `offset` (N, 2, y, x) in nodes. Boxes: `gradient` (N, 1, y, x), in
     radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M).
 
     Parameters

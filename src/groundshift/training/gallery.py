@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from groundshift.detect.planes import PLANES
@@ -87,6 +87,7 @@ def gallery_figure(real: Sequence[Sample], simulated: Sequence[Sample]) -> Figur
         axes.tick_params(labelsize=7)
         axes.set_title(heading, fontsize=8)
         if name == "sigma":
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
     return figure

@@ -186,5 +186,5 @@ def list_samples(folder: Path) -> Sequence[Path]:
     """
     found = sorted(folder.rglob("*.npz"))
     if not found:
-        raise NoDataError(f"{folder}: holds no samples (*.npz); make some with `groundshift gallery --samples`")
+        raise NoDataError(f"{folder}: holds no samples (*.npz); make some with `groundshift samples -o`")
     return found

@@ -94,14 +94,14 @@ class BodyTask:
         found: list[list[Prediction]] = []
         for sample in samples:
             maps: BodyMaps = _run(model, _planes([_fitted(sample)]))
-            body, centre = (torch.sigmoid(m)[0, 0].float().cpu().numpy() for m in (maps.body, maps.centre))
+            body = torch.sigmoid(maps.body)[0, 0].float().cpu().numpy()
             offset = maps.offset[0].float().cpu().numpy()
             y, x = sample.labels.shape
-            found.append(decode_bodies(body[:y, :x], centre[:y, :x], offset[:, :y, :x]))
+            found.append(decode_bodies(body[:y, :x], offset[:, :y, :x]))
         return found
 
     def exported(self, model: nn.Module) -> nn.Module:
-        """Return the network with probabilities instead of log-odds."""
+        """Return the network with a probability instead of log-odds."""
         return _Probabilities(model)
 
 
@@ -201,9 +201,9 @@ class _Probabilities(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.network(planes)
-        return torch.sigmoid(maps.body), torch.sigmoid(maps.centre), maps.offset
+        return torch.sigmoid(maps.body), maps.offset
 
 
 def _planes(samples: Sequence[Sample]) -> Tensor:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from groundshift.detect.planes import network_planes, radians_per_gradient
 from groundshift.errors import DamagedFileError, NoDataError, ProductError
+from groundshift.gradients.stack import closes
 from groundshift.gradients.store import SumsFile, open_sums
 from groundshift.io.atomic import write_text
 from groundshift.report import save_figure
@@ -25,6 +26,7 @@ from groundshift.workflows.maps import is_located
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import blocks_left
+from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, run_samples
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import open_tracks, tell_problems
 from groundshift.workflows.track import Ground, look_at_ground, valid_nodes
@@ -50,6 +52,8 @@ class GalleryConfig(Config):
     """Seed of the first batch to simulate."""
     batches: Annotated[int, Field(ge=1)] = 4
     """Batches to simulate."""
+    workers: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Processes that simulate, of one thread each."""
     least_moving: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of a simulated tile that bodies must cover for real maps to be held against it."""
     rows: Annotated[int, Field(ge=1, le=100)] = 6
@@ -64,11 +68,18 @@ class GalleryConfig(Config):
     mask: MaskConfig = MaskConfig()
     scenes: BatchConfig = BatchConfig()
 
+    @model_validator(mode="after")
+    def _check(self) -> "GalleryConfig":
+        if self.stack.step != 1:
+            raise ValueError(f"stack.step: networks see neighbours compared, expected 1, instead got {self.stack.step}")
+        return self
+
 
 def run_gallery(config: GalleryConfig, reporter: Reporter) -> Comparison:
     """Draw and compare; writes `gallery.png`, `distributions.png`, `distributions.csv` and `gallery.yaml`.
 
-    Interferograms are stacked into `stacks/TRACK` of the output folder; sums that stand there are used as they are.
+    Interferograms are stacked into `stacks/TRACK` of the output folder, and samples, where none are given, simulated
+    into `samples`; what an earlier run with the same settings left there is used as it stands.
 
     Returns
     -------
@@ -78,7 +89,7 @@ def run_gallery(config: GalleryConfig, reporter: Reporter) -> Comparison:
     Raises
     ------
     NoDataError
-        If there are no samples, or a real map has no data.
+        If there are no samples, or none to hold real maps against.
     ProductError
         If a stack does not hold forward differences along both axes.
     GroundshiftError
@@ -95,8 +106,13 @@ def run_gallery(config: GalleryConfig, reporter: Reporter) -> Comparison:
         drawn: list[Sample] = []
         with reporter.bar("real maps", windows) as advance:
             for k, sample in enumerate(_real_samples(sums, config.mask, reporter)):
-                real[f"{sample.scene} {sample.window}"] = [measure(tile) for tile in tiles_of(sample, side)]
-                if k in chosen:
+                name = f"{sample.scene} {sample.window}"
+                tiles = [measure(tile) for tile in tiles_of(sample, side)]
+                if tiles:
+                    real[name] = tiles
+                else:
+                    reporter.warn(f"{name}: masks leave no node with data; left out")
+                if tiles and k in chosen:
                     drawn.append(best_piece(sample, _SIDE))
                 advance()
         simulated, shown = _look_at_simulated(config, side, reporter)
@@ -112,9 +128,7 @@ def _open_real(config: GalleryConfig, reporter: Reporter) -> dict[str, SumsFile]
     found: list[SumsFile] = []
     products: list[Path] = []
     for path in config.inputs:
-        stored = (
-            [path] if (path / "zarr.json").exists() else sorted(p for p in path.rglob("gradients.zarr") if p.is_dir())
-        )
+        stored = [path] if (path / "zarr.json").exists() else _sums_below(path, config.output)
         found += [_checked(open_sums(p)) for p in stored]
         if not stored:
             products.append(path)
@@ -136,11 +150,17 @@ def _open_real(config: GalleryConfig, reporter: Reporter) -> dict[str, SumsFile]
     return named
 
 
+def _sums_below(path: Path, output: Path) -> list[Path]:
+    """Find the sums that a folder holds, other than those that this workflow makes."""
+    own = output.resolve() / "stacks"
+    return sorted(p for p in path.rglob("gradients.zarr") if p.is_dir() and own not in p.resolve().parents)
+
+
 def _checked(sums: SumsFile) -> SumsFile:
     """Stop at sums that are not finished, or not of neighbours."""
     if blocks_left(sums, sums.plan.grid.shape[0]):
         raise DamagedFileError(f"{sums.path}: not finished; run `groundshift stack` again to complete it")
-    if not sums.stack().is_lattice:
+    if not closes(sums.plan.directions):
         raise ProductError(f"{sums.path}: not stacked between neighbours along both axes; stack again with --step 1")
     return sums
 
@@ -165,17 +185,18 @@ def _look_at_simulated(
 ) -> tuple[list[Figures], list[Sample]]:
     """Measure simulated samples one after the other, and keep some to draw."""
     if config.samples is None:
-        count = config.batches * config.scenes.scenes * _WINDOWS
-        source = _simulated(config)
+        plan = SamplesPlan(first_seed=config.first_seed, batches=config.batches, workers=config.workers)
+        made = run_samples(SamplesConfig(output=config.output / "samples", plan=plan, scenes=config.scenes), reporter)
+        files: Sequence[Path] = made.files
     else:
-        files = list_samples(config.samples)
-        files = [files[k] for k in _evenly(len(files), config.limit)]
-        count, source = len(files), map(read_sample, files)
+        found = list_samples(config.samples)
+        files = [found[k] for k in _evenly(len(found), config.limit)]
+    count = len(files)
     chosen = _evenly(count, config.rows)
     figures: list[Figures] = []
     drawn: list[Sample] = []
     with reporter.bar("simulated samples", count) as advance:
-        for k, sample in enumerate(source):
+        for k, sample in enumerate(map(read_sample, files)):
             tiles = map(measure, tiles_of(sample, side))
             figures += [tile for tile in tiles if tile.moving >= config.least_moving]
             if k in chosen:
@@ -187,18 +208,6 @@ def _look_at_simulated(
             "--least-moving"
         )
     return figures, drawn
-
-
-def _simulated(config: GalleryConfig) -> Iterator[Sample]:
-    """Simulate batch by batch."""
-    from groundshift.training.simulated import simulate_samples  # noqa: PLC0415  (needs torch, stored samples do not)
-
-    for seed in range(config.first_seed, config.first_seed + config.batches):
-        yield from simulate_samples(config.scenes, seed, windows_per_scene=_WINDOWS)
-
-
-_WINDOWS = 3
-"""Time windows of each simulated scene."""
 
 
 def _evenly(count: int, most: int) -> Sequence[int]:

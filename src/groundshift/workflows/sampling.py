@@ -86,8 +86,8 @@ class SamplesOutput:
     """What the making of samples leaves."""
 
     folder: Path
-    samples: int
-    """Samples of the seeds asked for."""
+    files: tuple[Path, ...]
+    """Samples of the seeds asked for, by name."""
     made: int
     """Of those, how many this run made; the others were there."""
     seconds: float
@@ -116,7 +116,8 @@ def run_samples(config: SamplesConfig, reporter: Reporter) -> SamplesOutput:
     began = time.monotonic()
     device = _found_device(config.plan.device)
     first, batches = config.plan.first_seed, config.plan.batches
-    files = made = computed = 0
+    files: list[Path] = []
+    made = computed = 0
     with claimed(config.output):
         _write_record(config, device, _read_record(config))
         jobs = [
@@ -132,11 +133,11 @@ def run_samples(config: SamplesConfig, reporter: Reporter) -> SamplesOutput:
                 made += batch.made
                 computed += batch.made > 0
                 advance()
-                reporter.log("batch", seed=batch.seed, files=batch.files, made=batch.made)
+                reporter.log("batch", seed=batch.seed, files=len(batch.files), made=batch.made)
                 if batch.made and done < batches and done * 10 // batches > (done - 1) * 10 // batches:
                     left = (time.monotonic() - began) / computed * (batches - done) / 60
                     reporter.say(f"batch {done:,} of {batches:,}: {made:,} samples made; {math.ceil(left)} min left")
-    return SamplesOutput(config.output, files, made, time.monotonic() - began)
+    return SamplesOutput(config.output, tuple(sorted(files)), made, time.monotonic() - began)
 
 
 def preview_samples(config: SamplesConfig) -> dict[str, Any]:
@@ -194,7 +195,7 @@ class _Batch(NamedTuple):
     """What a worker made."""
 
     seed: int
-    files: int
+    files: list[Path]
     made: int
 
 
@@ -216,7 +217,7 @@ def _make_batch(job: _Job) -> _Batch:
         raise TooLittleMemoryError(
             f"batch {job.seed} does not fit into memory; lower --workers, --scenes, --shape or --pairs"
         ) from error
-    return _Batch(job.seed, len(files), sum(file.name not in before for file in files))
+    return _Batch(job.seed, files, sum(file.name not in before for file in files))
 
 
 def _in_workers(jobs: Sequence[_Job], workers: int) -> Generator[_Batch, None, None]:

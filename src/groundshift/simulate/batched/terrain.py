@@ -52,7 +52,7 @@ def draw_land(fields: Fields, rng: np.random.Generator, style: Style | None = No
     Notes
     -----
     valleys: the absolute value of a smooth field, whose zero lines are valleys that join, with tributaries and rough
-    ridges. ridges: a ridged multifractal (Musgrave et al. 1989): octaves of (1 - |noise|)^2, each weighted by the one
+    ridges. ridges: a ridged multifractal (Ebert et al. 2003): octaves of (1 - |noise|)^2, each weighted by the one
     before. hills: a smooth power law. front: mountains that end at a plain. plain: gentle ground. scarp: terraces with
     steep edges. Rivers cut their own valleys into half of the land that is not made of valleys.
 
