@@ -1,8 +1,9 @@
 """Interferograms of B scenes at once, as processors deliver them.
 
 Phase is that of `reference * conj(secondary)`; it grows when the ground moves away from the satellite. Motion, air, DEM
-error and steps at burst edges belong to dates and so close around any loop of pairs; noise, the bias of short pairs and
-ramps left by unwrapping belong to pairs. Each date and each pair has its own random stream.
+error, steps at burst edges and a broad steady drift (0.02 to 0.4 mm/yr per 40 m: tectonics, orbits, seasonal air; real
+stacks show it) belong to dates and so close around any loop of pairs; noise, the bias of short pairs and ramps left by
+unwrapping belong to pairs. Each date and each pair has its own random stream.
 """
 
 import math
@@ -20,7 +21,7 @@ from groundshift.simulate.batched.types import Ground, Network
 
 __all__ = ["Interferograms", "igrams"]
 
-_SCENES, _MOISTURE, _NOISE, _PAIRS = 301, 302, 303, 304
+_SCENES, _MOISTURE, _NOISE, _PAIRS, _BROAD = 301, 302, 303, 304, 305
 """Random streams."""
 _MID_JANUARY = 0.04
 _TREATMENTS = ("raw", "coherence", "smoothed", "goldstein", "unit", "biased")
@@ -108,6 +109,7 @@ class Interferograms:
         """All that belongs to a date, radians, (B, y, x)."""
         if date not in self._dates:
             total = self._air.delay(date) + self._motion(date)
+            total += self._broad * (self._per_mm * self.network.years[date])
             total += self.ground.dem_error * self._spread(self._per_height * self.network.baselines[date])
             if self._steps.any():
                 rng = np.random.default_rng([self._seed, _SCENES, date])
@@ -180,7 +182,7 @@ class Interferograms:
         self._patches = rng.choice([16, 32], scenes)
         self._estimated_after = rng.uniform(size=scenes) < 0.5
         self._lacking = some(0.15, 0.02, 0.3)
-        self._least = some(0.1, 0.05, 0.3)
+        self._least = some(0.2, 0.05, 0.3)
 
         self._bias = some(0.4, 0.0, 0.4)
         self._bias_days = rng.uniform(15, 40, scenes)
@@ -190,6 +192,12 @@ class Interferograms:
         wooded = per_scene(rng.uniform(0.2, 1, scenes), device)
         self._moisture = (1 + 0.5 * texture / spread) * (1 - wooded + wooded * ground.forest)
         self._bias = self._bias * rng.choice([-1, 1], scenes)
+
+        law = PowerLaw((rows, columns), ground.pixel_m, rng.uniform(3.2, 4.6, scenes).tolist(), device)
+        broad = law.draw(generator(device, self._seed, _BROAD))
+        steep = sum(broad.diff(dim=axis).square().mean(2).mean(1) for axis in (1, 2)) * (40.0 / ground.pixel_m) ** 2 / 2
+        wanted = np.where(rng.uniform(size=scenes) < 0.6, 0.02 * 20 ** rng.uniform(size=scenes), 0.0)
+        self._broad = broad * (self._spread(wanted) / torch.as_tensor(steep).sqrt()[:, None, None])
 
         y = torch.linspace(-0.5, 0.5, rows, device=device)[None, :, None]
         x = torch.linspace(-0.5, 0.5, columns, device=device)[None, None, :]
