@@ -1,6 +1,6 @@
 """The figures of the Danba scene.
 
-Called as `python benchmarks/danba.py FIGURE $GROUNDSHIFT_DATA/danba [--draws 20]`:
+Called as `python benchmarks/danba.py FIGURE $GROUNDSHIFT_DATA/danba [--draws 20] [--detector rules]`:
 
 - `halves`: correlation of the stacks of two periods that share no date
 - `flips`: half of the pairs conjugated at random, so that steady motion cancels and noise stays
@@ -24,7 +24,7 @@ from groundshift.gradients.stack import GradientStack
 from groundshift.inventory import Target
 from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
-from groundshift.workflows.config import StackConfig, SurveyConfig
+from groundshift.workflows.config import DetectConfig, StackConfig, SurveyConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import conclude, survey_track
@@ -40,10 +40,10 @@ def stacked(stack: InterferogramStack, config: StackConfig) -> GradientStack:
         return stack_track(stack, config, Path(out), Reporter(quiet=True)).sums.stack(0)
 
 
-def surveyed(stack: InterferogramStack, stacking: StackConfig) -> Sequence[Target]:
+def surveyed(stack: InterferogramStack, stacking: StackConfig, detect: DetectConfig) -> Sequence[Target]:
     """Survey a scene in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as out:
-        config = SurveyConfig(inputs=(stack.root,), output=Path(out), stack=stacking)
+        config = SurveyConfig(inputs=(stack.root,), output=Path(out), stack=stacking, detect=detect)
         reporter = Reporter(quiet=True)
         result = survey_track(stack, config, reporter)
         return conclude([result], config, reporter, "benchmark", datetime.now(UTC)).targets
@@ -71,9 +71,9 @@ def paper_sum(stack: InterferogramStack, power: float) -> np.ndarray:
     return total / np.maximum(weights, 1e-12) * edge
 
 
-def halves(folder: Path, draws: int) -> None:
+def halves(folder: Path, draws: int, detect: DetectConfig) -> None:
     """Correlate the stacks of two periods that share no date."""
-    del draws
+    del draws, detect
     stack = open_stack(folder)
     early = stack.select([p for p in stack.pairs if p.secondary < SPLIT])
     late = stack.select([p for p in stack.pairs if p.reference > SPLIT])
@@ -92,7 +92,7 @@ def halves(folder: Path, draws: int) -> None:
     row("Groundshift, default", lambda s: stacked(s, plain).rate)
 
 
-def flips(folder: Path, draws: int) -> None:
+def flips(folder: Path, draws: int, detect: DetectConfig) -> None:
     """Conjugate half of the pairs at random: steady motion cancels, noise stays."""
     stack = open_stack(folder)
     for days in (36, 96):
@@ -105,13 +105,13 @@ def flips(folder: Path, draws: int) -> None:
                 igram = stack.read_pair(pair, window)
                 return igram.conj() if pair in flipped else igram
 
-            found = surveyed(replace(stack, read_pair=read), StackConfig(max_days=days))
+            found = surveyed(replace(stack, read_pair=read), StackConfig(max_days=days), detect)
             counts.append(len(found))
             silent += not found
         print(f"pairs up to {days} days: {silent} of {draws} draws without a target; targets per draw {counts}")
 
 
-def number(folder: Path, draws: int) -> None:
+def number(folder: Path, draws: int, detect: DetectConfig) -> None:
     """Take fewer pairs at random, as in section 6.1 of Fu et al. (2022)."""
     stack = open_stack(folder)
     print("pairs up to 96 days\npairs  slide found  other targets a draw  median significance of the slide")
@@ -119,7 +119,7 @@ def number(folder: Path, draws: int) -> None:
         found, others, strength = 0, 0, []
         for seed in range(draws):
             chosen = np.random.default_rng(seed).permutation(len(stack.pairs))[:count]
-            targets = surveyed(stack.select([stack.pairs[k] for k in sorted(chosen)]), StackConfig(max_days=96))
+            targets = surveyed(stack.select([stack.pairs[k] for k in sorted(chosen)]), StackConfig(max_days=96), detect)
             hits = [t for t in targets if t.geometry.intersects(SLIDE)]
             found += bool(hits)
             others += len(targets) - len(hits)
@@ -127,12 +127,12 @@ def number(folder: Path, draws: int) -> None:
         print(f"{count:5d}  {found:4d} of {draws:<4d} {others / draws:13.1f} {np.median(strength):22.1f}")
 
 
-def picture(folder: Path, draws: int) -> None:
+def picture(folder: Path, draws: int, detect: DetectConfig) -> None:
     """Draw both gradients and the integrated velocity, with the target found."""
     del draws
     stack = open_stack(folder)
     with tempfile.TemporaryDirectory() as out:
-        config = SurveyConfig(inputs=(folder,), output=Path(out))
+        config = SurveyConfig(inputs=(folder,), output=Path(out), detect=detect)
         result = survey_track(stack, config, Reporter(quiet=True))
         targets = conclude([result], config, Reporter(quiet=True), "", datetime.now(UTC)).targets
     content = result.content
@@ -163,9 +163,13 @@ def main() -> None:
     parser.add_argument("figure", choices=("halves", "flips", "number", "picture"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--detector", choices=("rules", "network"))
+    parser.add_argument("--model", help="name or file of the network")
     given = parser.parse_args()
+    chosen = {"detector": given.detector, "model": given.model}
+    detect = DetectConfig(**{name: value for name, value in chosen.items() if value is not None})
     figures = {"halves": halves, "flips": flips, "number": number, "picture": picture}
-    figures[given.figure](given.folder, given.draws)
+    figures[given.figure](given.folder, given.draws, detect)
 
 
 if __name__ == "__main__":

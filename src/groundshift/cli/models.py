@@ -76,7 +76,7 @@ def train(
     )  # fmt: skip
     further = [p for p in (settings.data.polygons, settings.model.start_from) if p is not None]
     check_paths(settings.output, settings.inputs, [*settings.data.validation, *further])
-    missing = [name for name in ("torch", "onnx", "onnxscript", "onnxruntime") if find_spec(name) is None]
+    missing = [name for name in ("torch", "onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise NotInstalledError(f'training needs {", ".join(missing)}; install with pip install "groundshift[train]"')
     from groundshift.workflows.training import run_training
