@@ -23,13 +23,12 @@ from groundshift.workflows.survey import conclude, survey_track
 KINDS = {
     "plain": {},
     "hard": {
-        "n_dates": 43,
-        "max_days": 12,
+        "n_dates": 24,
+        "gap_share": 0.25,
         "speed_mm_yr": (10.0, 70.0),
         "seasonal_share": 0.5,
         "seasonal_amplitude": (0.5, 1.5),
-        "dem_error_m": 14.0,
-        "turbulence_rad": (1.5, 3.0),
+        "dem_error_m": 12.0,
         "forest_share": 0.6,
     },
     "seasonal": {

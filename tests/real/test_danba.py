@@ -7,6 +7,7 @@ import pytest
 import rasterio
 from shapely import Point
 
+from groundshift.detect.models import DEFAULT_MODEL, list_models
 from groundshift.inventory import read_inventory
 
 pytestmark = pytest.mark.real
@@ -14,13 +15,20 @@ pytestmark = pytest.mark.real
 KNOWN = Point(101.9398, 30.8399)
 
 
+@pytest.fixture(scope="module", params=["rules", "network"])
+def detector(request):
+    if request.param == "network" and DEFAULT_MODEL not in list_models():
+        pytest.skip("no weights are shipped")
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def danba(real_data, tmp_path_factory):
-    """A finished survey of Danba, and what it printed."""
+def danba(real_data, tmp_path_factory, detector):
+    """A finished survey of Danba."""
     from groundshift.cli import main
 
     out = tmp_path_factory.mktemp("danba") / "out"
-    assert main(["survey", str(real_data / "danba"), "-o", str(out), "--quiet"]) == 0
+    assert main(["survey", str(real_data / "danba"), "-o", str(out), "--quiet", "--detector", detector]) == 0
     return out
 
 
@@ -45,18 +53,28 @@ def test_the_velocity_map_has_its_deepest_point_on_the_landslide(danba):
     assert np.hypot(lowest[0] - row, lowest[1] - column) * metres < 500
 
 
-def test_a_second_run_reuses_the_sums_and_keeps_the_target(groundshift, danba, real_data):
+def test_a_second_run_reuses_the_sums_and_keeps_the_target(groundshift, danba, real_data, detector):
     before = {t.id for t in read_inventory(danba / "inventory.gpkg")}
-    ran = groundshift("survey", real_data / "danba", "-o", danba)
+    ran = groundshift("survey", real_data / "danba", "-o", danba, "--detector", detector)
     assert ran.code == 0
     assert "sums of 84 pairs are there already" in ran.err
     assert {t.id for t in read_inventory(danba / "inventory.gpkg")} == before
 
 
 @pytest.mark.parametrize("megabytes", [2, 60])
-def test_the_memory_allowed_does_not_change_what_is_found(groundshift, danba, real_data, tmp_path, megabytes):
+def test_the_memory_allowed_does_not_change_what_is_found(groundshift, danba, real_data, tmp_path, megabytes, detector):
     facts = json.loads(
-        groundshift("survey", real_data / "danba", "-o", tmp_path, "--memory-mb", str(megabytes), "--json").out
+        groundshift(
+            "survey",
+            real_data / "danba",
+            "-o",
+            tmp_path,
+            "--memory-mb",
+            str(megabytes),
+            "--detector",
+            detector,
+            "--json",
+        ).out
     )
     expected = {t.id: t.velocity_los_mm_yr for t in read_inventory(danba / "inventory.gpkg")}
     assert {t["id"]: t["velocity_los_mm_yr"] for t in facts["targets"]} == pytest.approx(expected, rel=1e-3)

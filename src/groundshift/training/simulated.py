@@ -34,7 +34,7 @@ __all__ = ["LEAST_VELOCITY", "SimulatedSamples", "label_bodies", "simulate_sampl
 LEAST_VELOCITY = 5.0
 """mm/yr: slides slower than this over a window are ignored, neither wanted nor wrong."""
 
-_RIM = 0.1
+_RIM = 0.2
 """Share of a body's peak velocity above which ground belongs to it."""
 _LEAST_NODES = 6
 _LEAST_PAIRS = 6
@@ -214,7 +214,7 @@ def label_bodies(
     -------
     labels, bodies
         (y, x) labels as in `Sample`, and the bodies in their order. Slides of 5 mm/yr or more at their peak are bodies
-        where they move by more than a tenth of it; slower ones, those of fewer than 6 nodes and subsidence bowls are to
+        where they move by more than a fifth of it; slower ones, those of fewer than 6 nodes and subsidence bowls are to
         be ignored; ice, shores and all other ground are quiet.
     """
     mover = ground.mover[scene].cpu().numpy()
