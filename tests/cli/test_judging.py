@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import ndimage
-from tests.products import onnx_models
+from tests import onnx_models
 
 from groundshift.cli.judging import evaluate
 from groundshift.detect.network import NetworkDetector

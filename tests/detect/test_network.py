@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 import pytest
-from tests.products import onnx_models
+from tests import onnx_models
 
 from groundshift.detect.bodies import decode_bodies
 from groundshift.detect.calibration import calibrated

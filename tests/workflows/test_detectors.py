@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from tests.products import onnx_models
+from tests import onnx_models
 
 from groundshift.detect.models import checksum
 from groundshift.inventory import read_inventory

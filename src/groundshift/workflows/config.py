@@ -122,7 +122,7 @@ class StackConfig(Config):
 class DetectConfig(Config):
     """Which detector looks, and its thresholds."""
 
-    detector: Literal["network", "rules"] = "rules"
+    detector: Literal["network", "rules"] = "network"
     """A trained network, or the rules, which need no training."""
     model: Annotated[str, Field(min_length=1)] = "bodynet"
     """Network: name of a shipped model, or an .onnx file."""

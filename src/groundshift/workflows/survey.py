@@ -239,7 +239,11 @@ def conclude(
 def survey_track(
     source: InterferogramStack, config: SurveyConfig, reporter: Reporter, network: "NetworkDetector | None" = None
 ) -> TrackResult:
-    """Stack one track, look for moving bodies in every time window, and write its maps."""
+    """Stack one track, look for moving bodies in every time window, and write its maps.
+
+    `network` is what `config.detect` names, where it has been loaded before.
+    """
+    network = network or load_detector(config.detect)
     folder = config.output / "stacks" / source.track
     tell_problems(source, reporter)
     stacked = stack_track(source, config.stack, folder, reporter)
