@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from groundshift.cli import models  # noqa: E402
 from groundshift.detect.network import NetworkDetector  # noqa: E402
 from groundshift.detect.planes import PLANES  # noqa: E402
-from groundshift.training.config import PARTS, TrainConfig  # noqa: E402
+from groundshift.training.config import TrainConfig  # noqa: E402
 from groundshift.training.samples import Body, Sample, write_sample  # noqa: E402
 
 SMALL = ("--tile", 32, "--width", 0.1, "--batch", 2, "--threads", 1, "--workers", 1)
@@ -189,7 +189,8 @@ def test_help_has_a_meaning_for_every_option(groundshift):
     assert "[default: ]" not in ran.out
     shown = [a for a in app["train"].assemble_argument_collection() if a.show and not a.children]
     assert [a.name for a in shown if not a.parameter.help] == []
-    names = [name for part in PARTS.values() for name in part.model_fields]
+    parts = [f.annotation for f in TrainConfig.model_fields.values() if hasattr(f.annotation, "model_fields")]
+    names = [name for part in parts for name in part.model_fields]
     assert len(set(names)) == len(names)
     assert {f"--{name.replace('_', '-')}" for name in names} <= {a.name for a in shown}
 

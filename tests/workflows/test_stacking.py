@@ -120,7 +120,7 @@ def test_the_sums_do_not_depend_on_the_number_of_threads(simulated, tmp_path):
 
 def test_a_file_broken_in_its_later_rows_leaves_no_trace_in_the_earlier_ones(scene, simulated, tmp_path, monkeypatch):
     small_blocks(monkeypatch)
-    monkeypatch.setattr(stacking, "_SAMPLE", 1)  # the noise is measured on a corner that can be read
+    monkeypatch.setattr(stacking, "SAMPLE_NODES", 1)  # the noise is measured on a corner that can be read
     pair = open_stack(simulated).pairs[5]
     break_after_row(scene / f"{pair.name}_phase.tif", 56)
     broken = stacked(scene, tmp_path / "broken")
@@ -144,7 +144,7 @@ def test_a_broken_file_stops_a_strict_run(scene, tmp_path):
 
 def test_a_pair_known_to_be_damaged_is_not_read_through_again(scene, tmp_path, monkeypatch):
     small_blocks(monkeypatch)
-    monkeypatch.setattr(stacking, "_SAMPLE", 1)
+    monkeypatch.setattr(stacking, "SAMPLE_NODES", 1)
     pair = open_stack(scene).pairs[5]
     path = scene / f"{pair.name}_phase.tif"
     whole = path.read_bytes()

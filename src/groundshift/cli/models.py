@@ -27,7 +27,6 @@ from groundshift.cli.options import (
 from groundshift.errors import GroundshiftError
 from groundshift.simulate.batched.config import BatchConfig
 from groundshift.training.config import (
-    PARTS,
     AugmentConfig,
     DataConfig,
     MachineConfig,
@@ -194,13 +193,7 @@ def settings_of_training(config: Path | None, **given: Any) -> TrainConfig:
     SettingError
         If the file holds what it cannot, or the settings do not go together.
     """
-    found = merged(_load(config) if config is not None else {}, given)
-    if not found.get("output"):
-        raise UsageError("no output given; name a folder with -o")
-    try:
-        return TrainConfig.model_validate(found)
-    except ValidationError as error:
-        raise SettingError(explain(error)) from error
+    return _settled(TrainConfig, merged(_training_in(config) if config is not None else {}, given))
 
 
 def _need_torch(who: str) -> None:
@@ -223,6 +216,27 @@ def _settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ..
     """Read a YAML file of settings of a command, none if there is no file; `facts` stand in it beside the settings."""
     if path is None:
         return {}
+    found = _named_in(path, model, facts)
+    try:
+        model.model_validate({"output": ".", **found})
+    except ValidationError as error:
+        raise SettingError(explain(error, path)) from error
+    return found
+
+
+def _training_in(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings of training; what to learn from may be named on the command line instead."""
+    found = _named_in(path, TrainConfig)
+    for name, part in _parts_of(TrainConfig).items():
+        try:
+            part.model_validate(found[name])
+        except ValidationError as error:
+            raise SettingError(explain(error, path)) from error
+    return found
+
+
+def _named_in(path: Path, model: type[BaseModel], facts: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Read a YAML file and see that every name in it is one of the settings; parts that are not there are empty."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -233,42 +247,18 @@ def _settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ..
         raise SettingError(f"{path}: expected names with values; see docs/training.md for its form")
     found = {name: value for name, value in found.items() if name not in facts}
     _check_names(found, model, path)
-    for name, field in model.model_fields.items():
-        part = field.annotation
-        if not (isinstance(part, type) and issubclass(part, BaseModel)):
-            continue
+    for name, part in _parts_of(model).items():
         found[name] = {} if found.get(name) is None else found[name]
         if not isinstance(found[name], dict):
             raise SettingError(f"{path}: {name}: expected names with values; see docs/training.md for its form")
         _check_names(found[name], part, path, f"{name}.")
-    try:
-        model.model_validate({"output": ".", **found})
-    except ValidationError as error:
-        raise SettingError(explain(error, path)) from error
     return found
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings; it may name any part of a `TrainConfig`."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise SettingError(f"{path}: no such file; check the spelling of --config") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path}: not a YAML file; see docs/training.md for its form") from error
-    if not isinstance(found, dict):
-        raise SettingError(f"{path}: expected names with values; see docs/training.md for its form")
-    _check_names(found, TrainConfig, path)
-    for name, part in PARTS.items():
-        found[name] = {} if found.get(name) is None else found[name]
-        if not isinstance(found[name], dict):
-            raise SettingError(f"{path}: {name}: expected names with values; see docs/training.md for its form")
-        _check_names(found[name], part, path, f"{name}.")
-        try:
-            part.model_validate(found[name])
-        except ValidationError as error:
-            raise SettingError(explain(error, path)) from error
-    return found
+def _parts_of(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    """Return the settings that are models themselves."""
+    fields = {name: field.annotation for name, field in model.model_fields.items()}
+    return {name: part for name, part in fields.items() if isinstance(part, type) and issubclass(part, BaseModel)}
 
 
 def _check_names(found: dict[Any, Any], model: type[BaseModel], path: Path, before: str = "") -> None:

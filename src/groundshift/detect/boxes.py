@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from groundshift.checks import check_within
 from groundshift.detect.prediction import Prediction
 
-__all__ = ["decode_boxes", "giou", "merge_directions"]
+__all__ = ["cut_at_edges", "decode_boxes", "giou", "merge_directions"]
 
 
 def giou(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
@@ -77,6 +77,16 @@ def decode_boxes(
         kept.append(_prediction(places[best], marks[best]))
         left = left[_overlap(places[best], places[left])[0] <= iou]
     return kept
+
+
+def cut_at_edges(found: Sequence[Prediction], shape: tuple[int, ...]) -> list[Prediction]:
+    """Cut boxes at the edges of a map of `shape` nodes; those wholly beyond are dropped."""
+    cut = []
+    for p in found:
+        x0, y0, x1, y1 = max(p.box[0], 0.0), max(p.box[1], 0.0), min(p.box[2], shape[1]), min(p.box[3], shape[0])
+        if x1 > x0 and y1 > y0:
+            cut.append(p._replace(box=(x0, y0, float(x1), float(y1))))
+    return cut
 
 
 def merge_directions(a: Sequence[Prediction], b: Sequence[Prediction]) -> list[Prediction]:

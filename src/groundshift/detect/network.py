@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from groundshift.checks import check_shape
 from groundshift.detect.bodies import decode_bodies
-from groundshift.detect.boxes import decode_boxes, merge_directions
+from groundshift.detect.boxes import cut_at_edges, decode_boxes, merge_directions
 from groundshift.detect.calibration import calibrated
 from groundshift.detect.models import checksum, find_model, list_models
 from groundshift.detect.planes import PLANES
@@ -143,7 +143,7 @@ class NetworkDetector:
             if radians is None:
                 raise ValueError(f"radians must be given to {self.name}, which looks at both gradients in radians")
             check_shape("radians", radians, (2, *shape))
-            found = _within(merge_directions(*(self._boxes(gradient, known) for gradient in radians)), known.shape)
+            found = cut_at_edges(merge_directions(*(self._boxes(gradient, known) for gradient in radians)), known.shape)
         scores = calibrated([p.score for p in found], self.calibration.slope, self.calibration.intercept)
         return [p._replace(score=float(score)) for p, score in zip(found, scores, strict=True)]
 
@@ -188,16 +188,6 @@ class NetworkDetector:
             raise
         except Exception as error:  # Those of ONNX Runtime have no parent of their own.
             raise _wrong(self.path, f"fails on a map of {tile.shape[1]} x {tile.shape[2]}: {error}") from error
-
-
-def _within(found: Sequence[Prediction], shape: tuple[int, ...]) -> list[Prediction]:
-    """Cut boxes at the edges of the map; those beyond are dropped."""
-    cut = []
-    for p in found:
-        x0, y0, x1, y1 = max(p.box[0], 0.0), max(p.box[1], 0.0), min(p.box[2], shape[1]), min(p.box[3], shape[0])
-        if x1 > x0 and y1 > y0:
-            cut.append(p._replace(box=(x0, y0, float(x1), float(y1))))
-    return cut
 
 
 def _session(path: Path, threads: int | None) -> Any:

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from groundshift.pairs import date_coefficients, incidence_matrix
 from groundshift.types import Pair
 
-__all__ = ["NoiseShare", "measure_noise", "network_factor"]
+__all__ = ["SAMPLE_NODES", "NoiseShare", "measure_noise", "network_factor", "share_of_directions"]
+
+SAMPLE_NODES = 72
+"""Side of the squares of nodes from which the noise of a scene is measured."""
 
 _LARGEST_SHARE = 0.45
 _TINY = 1e-30
@@ -68,6 +71,25 @@ def measure_noise(angle: NDArray[np.float32], quality: NDArray[np.float32], pair
     correlation = covariance[known] / common[known] / np.outer(spread, spread)[known]
     share = float((correlation * shared[known]).sum() / max(np.abs(shared[known]).sum(), 1))
     share = float(np.clip(share, 0.0, _LARGEST_SHARE))
+    return NoiseShare(share, 1 - 2 * share)
+
+
+def share_of_directions(
+    angles: Sequence[NDArray[np.float32]], qualities: Sequence[NDArray[np.float32]], pairs: Sequence[Pair]
+) -> NoiseShare:
+    """Measure the share of dates as the mean over the first two directions.
+
+    Parameters
+    ----------
+    angles : sequence of (direction, node) float arrays
+        Wrapped differences of each pair, radians.
+    qualities : sequence of (node,) float arrays
+        As in `measure_noise`, of each pair.
+    pairs : sequence of Pair
+    """
+    quality = np.stack(qualities)
+    shares = [measure_noise(np.stack([a[d] for a in angles]), quality, pairs).date for d in range(2)]
+    share = float(np.mean(shares))
     return NoiseShare(share, 1 - 2 * share)
 
 

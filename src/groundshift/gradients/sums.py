@@ -1,5 +1,6 @@
 """From sums to a stack: kept as sums, so that a pair can be added or taken out exactly, later."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,13 +14,17 @@ from groundshift.gradients.stack import Direction, GradientStack, TimeWindow, cl
 from groundshift.pairs import optimal_weights
 from groundshift.types import Grid, LookGeometry, Pair
 
-__all__ = ["StackPlan", "add_pairs", "empty_sums", "finish", "plan_window"]
+__all__ = ["StackPlan", "add_pairs", "dem_variance", "empty_sums", "finish", "plan_window"]
 
 _ROUNDING = 1e-6
 """Scatter below this share of the sum of squares cannot be told from zero in single precision."""
 
 _LEAST_ANGLE = 1e-5
 """Radians: differences are not known better than this, so no standard error is zero, even of data without noise."""
+
+
+_DEM_GRADIENT = 0.5
+"""Assumed error of the DEM's gradient after averaging, metres per working pixel."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,17 @@ def plan_window(
         weights = optimal_weights(chosen, noise.date, np.full(len(chosen), noise.pair), dem_variance)
         weights = weights / weights.mean()
     return TimeWindow(name, np.asarray(members, np.intp), weights)
+
+
+def dem_variance(wavelength: float, look: LookGeometry | None, smoothing: int) -> float:
+    """Return the variance of a difference per square metre of baseline, relative to a pair's own noise.
+
+    A phase noise of 1 rad per pixel is taken for the pair, averaged over the window; 39 degrees of incidence without
+    `look`.
+    """
+    incidence = math.radians(look.incidence if look else 39.0)
+    per_metre = 4 * math.pi / (wavelength * 850_000.0 * math.sin(incidence)) * _DEM_GRADIENT
+    return float((per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2)
 
 
 def empty_sums(plan: StackPlan, shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from groundshift.simulate.batched.config import BatchConfig
 
-__all__ = ["PARTS", "AugmentConfig", "DataConfig", "MachineConfig", "ModelConfig", "PlanConfig", "TrainConfig"]
+__all__ = ["AugmentConfig", "DataConfig", "MachineConfig", "ModelConfig", "PlanConfig", "TrainConfig"]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -146,14 +146,3 @@ class TrainConfig(_Config):
         if self.data.simulated and self.plan.epochs is not None:
             raise ValueError("--epochs: simulated scenes have no end; give --steps instead")
         return self
-
-
-PARTS: dict[str, type[BaseModel]] = {
-    "model": ModelConfig,
-    "data": DataConfig,
-    "augment": AugmentConfig,
-    "plan": PlanConfig,
-    "machine": MachineConfig,
-    "scenes": BatchConfig,
-}
-"""The parts of a `TrainConfig`; on the command line their settings stand side by side."""

@@ -3,7 +3,6 @@
 A network meets on a real track what it was trained on: noise measured, pairs weighted and summed alike.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,17 +11,13 @@ from numpy.typing import NDArray
 from groundshift.checks import check_complex
 from groundshift.errors import NoDataError
 from groundshift.gradients.differences import directions_of, wrapped_differences
-from groundshift.gradients.noise import NoiseShare, measure_noise
+from groundshift.gradients.noise import SAMPLE_NODES, NoiseShare, share_of_directions
 from groundshift.gradients.stack import Direction, GradientStack
-from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window
+from groundshift.gradients.sums import StackPlan, add_pairs, dem_variance, empty_sums, finish, plan_window
 from groundshift.types import LookGeometry, Pair, RadarGrid
 
 __all__ = ["plan_arrays", "stack_arrays", "stack_plan"]
 
-_SAMPLE = 72
-"""Side of the squares of nodes from which the noise is measured, as for whole tracks."""
-_DEM_GRADIENT = 0.5
-"""Assumed error of the DEM's gradient after averaging, metres per working pixel, as for whole tracks."""
 _BATCH = 16
 """Pairs added at once."""
 
@@ -114,7 +109,7 @@ def plan_arrays(
     noise = NoiseShare(0.0, 1.0)
     if weights == "network":
         noise = _sampled_noise(igrams, pairs, smoothing, directions)
-    dem = _dem_variance(wavelength, look, smoothing)
+    dem = dem_variance(wavelength, look, smoothing)
     planned = tuple(
         plan_window(name, members, pairs, noise, equal=weights == "equal", dem_variance=dem)
         for name, members in windows.items()
@@ -138,19 +133,12 @@ def stack_plan(igrams: NDArray[np.complex64], plan: StackPlan) -> list[GradientS
     return [finish(plan, k, sums[k]) for k in range(len(plan.windows))]
 
 
-def _dem_variance(wavelength: float, look: LookGeometry | None, smoothing: int) -> float:
-    """Variance of a difference per square metre of baseline, relative to a pair's own noise of 1 rad per pixel."""
-    incidence = math.radians(look.incidence if look else 39.0)
-    per_metre = 4 * math.pi / (wavelength * 850_000.0 * math.sin(incidence)) * _DEM_GRADIENT
-    return float((per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2)
-
-
 def _sampled_noise(
     igrams: NDArray[np.complex64], pairs: Sequence[Pair], smoothing: int, directions: tuple[Direction, ...]
 ) -> NoiseShare:
     """Measure the share of dates in the noise on two squares of the scene."""
     shape = igrams.shape[1:]
-    side = (min(_SAMPLE + smoothing, shape[0]), min(_SAMPLE + smoothing, shape[1]))
+    side = (min(SAMPLE_NODES + smoothing, shape[0]), min(SAMPLE_NODES + smoothing, shape[1]))
     corners = [tuple(int(f * (n - s)) for n, s in zip(shape, side, strict=True)) for f in (1 / 3, 2 / 3)]
     squares = [(slice(y, y + side[0]), slice(x, x + side[1])) for y, x in corners]
     angles: list[NDArray[np.float32]] = []
@@ -159,7 +147,4 @@ def _sampled_noise(
         found = [wrapped_differences(igram[square], smoothing, directions) for square in squares]
         angles.append(np.concatenate([f.angle.reshape(len(directions), -1) for f in found], axis=1))
         qualities.append(np.concatenate([f.quality.ravel() for f in found]))
-    quality = np.stack(qualities)
-    shares = [measure_noise(np.stack([a[d] for a in angles]), quality, pairs).date for d in range(2)]
-    share = float(np.mean(shares))
-    return NoiseShare(share, 1 - 2 * share)
+    return share_of_directions(angles, qualities, pairs)

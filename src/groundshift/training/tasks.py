@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from groundshift.detect.bodies import decode_bodies
-from groundshift.detect.boxes import decode_boxes, merge_directions
+from groundshift.detect.boxes import cut_at_edges, decode_boxes, merge_directions
 from groundshift.detect.planes import PLANES
 from groundshift.detect.prediction import Prediction
 from groundshift.errors import GroundshiftError
@@ -150,7 +150,7 @@ class BoxTask:
             raw = _run(model, torch.from_numpy(direction_images(_fitted(sample))))
             boxes, scores = (t.float().cpu().numpy() for t in model.decode(raw))  # type: ignore[operator]
             one, other = (decode_boxes(boxes[d], scores[d]) for d in (0, 1))
-            found.append(_within(merge_directions(one, other), sample.labels.shape))
+            found.append(cut_at_edges(merge_directions(one, other), sample.labels.shape))
         return found
 
     def exported(self, model: nn.Module) -> nn.Module:
@@ -239,13 +239,3 @@ def _ignored_boxes(labels: NDArray[np.uint8]) -> list[tuple[float, float, float,
         (float(columns.start), float(rows.start), float(columns.stop), float(rows.stop))
         for rows, columns in ndimage.find_objects(parts)
     ]
-
-
-def _within(found: list[Prediction], shape: tuple[int, int]) -> list[Prediction]:
-    """Cut boxes at the edges of the map; those beyond are dropped."""
-    cut = []
-    for p in found:
-        x0, y0, x1, y1 = max(p.box[0], 0.0), max(p.box[1], 0.0), min(p.box[2], shape[1]), min(p.box[3], shape[0])
-        if x1 > x0 and y1 > y0:
-            cut.append(p._replace(box=(x0, y0, float(x1), float(y1))))
-    return cut

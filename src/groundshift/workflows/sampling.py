@@ -26,7 +26,8 @@ from pydantic import Field, ValidationError
 from groundshift import __version__
 from groundshift.errors import DamagedFileError, GroundshiftError, OutputError
 from groundshift.simulate.batched.config import BatchConfig
-from groundshift.workflows.config import Config, SettingError
+from groundshift.workflows.config import Config
+from groundshift.workflows.device import found_device
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter
 
@@ -114,7 +115,7 @@ def run_samples(config: SamplesConfig, reporter: Reporter) -> SamplesOutput:
         If a batch does not fit into memory.
     """
     began = time.monotonic()
-    device = _found_device(config.plan.device)
+    device = found_device(config.plan.device)
     first, batches = config.plan.first_seed, config.plan.batches
     files: list[Path] = []
     made = computed = 0
@@ -148,7 +149,7 @@ def preview_samples(config: SamplesConfig) -> dict[str, Any]:
     SettingError, OutputError, DamagedFileError
         As `run_samples` does.
     """
-    device = _found_device(config.plan.device)
+    device = found_device(config.plan.device)
     _read_record(config)
     first, last = config.plan.first_seed, config.plan.first_seed + config.plan.batches - 1
     return {
@@ -276,20 +277,6 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _found_device(name: str) -> str:
-    """Return where to compute, after a look whether it is there."""
-    import torch  # noqa: PLC0415  (loads slowly, and usage errors need none)
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"--device: {name} is not there ({reason}); give auto or cpu") from error
-    return name
 
 
 def _read_record(config: SamplesConfig) -> list[_Run]:

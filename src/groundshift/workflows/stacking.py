@@ -5,7 +5,6 @@ from the memory allowed, so that it does not grow with the number of pairs. A pa
 is left out and the stack begun anew without it, so that every row is made of the same pairs.
 """
 
-import math
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -19,10 +18,10 @@ from numpy.typing import NDArray
 
 from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError, OutputError
 from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
-from groundshift.gradients.noise import NoiseShare, measure_noise
+from groundshift.gradients.noise import SAMPLE_NODES, NoiseShare, share_of_directions
 from groundshift.gradients.stack import Direction
 from groundshift.gradients.store import SumsFile, open_sums
-from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, plan_window
+from groundshift.gradients.sums import StackPlan, add_pairs, dem_variance, empty_sums, plan_window
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import Looks, Pair, Window
 from groundshift.workflows.choices import (
@@ -45,12 +44,6 @@ from groundshift.workflows.resume import (
 )
 
 __all__ = ["StackOutput", "stack_track"]
-
-_SAMPLE = 72
-"""Side of the squares of nodes from which the noise is measured."""
-
-_DEM_GRADIENT = 0.5
-"""Assumed error of the DEM's gradient after averaging, metres per working pixel."""
 
 
 @dataclass
@@ -167,7 +160,7 @@ def _plan(
     if config.weights == "network":
         noise = _sampled_noise(stack, looks, smoothing, directions, pool, reporter)
     members = choose_windows(stack, stack.pairs, config)
-    dem = _dem_variance(stack, smoothing)
+    dem = dem_variance(stack.wavelength, stack.look, smoothing)
     windows = tuple(
         plan_window(name, chosen, stack.pairs, noise, equal=config.weights == "equal", dem_variance=dem)
         for name, chosen in members.items()
@@ -194,16 +187,6 @@ def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32]
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _dem_variance(stack: InterferogramStack, smoothing: int) -> float:
-    """Variance of a difference per square metre of baseline, relative to a pair's own noise.
-
-    A phase noise of 1 rad per pixel is taken for the pair, averaged over the window.
-    """
-    incidence = math.radians(stack.look.incidence if stack.look else 39.0)
-    per_metre = 4 * math.pi / (stack.wavelength * 850_000.0 * math.sin(incidence)) * _DEM_GRADIENT
-    return float((per_metre / (math.sqrt(2.0) / smoothing**1.5)) ** 2)
-
-
 def _sampled_noise(
     stack: InterferogramStack,
     looks: Looks,
@@ -214,7 +197,7 @@ def _sampled_noise(
 ) -> NoiseShare:
     """Measure the share of dates in the noise on two squares of the scene."""
     shape = stack.grid.multilooked(looks).shape
-    side = (min(_SAMPLE + smoothing, shape[0]), min(_SAMPLE + smoothing, shape[1]))
+    side = (min(SAMPLE_NODES + smoothing, shape[0]), min(SAMPLE_NODES + smoothing, shape[1]))
     windows = [
         Window(int(f * (shape[0] - side[0])) * looks.y, int(f * (shape[1] - side[1])) * looks.x,
                side[0] * looks.y, side[1] * looks.x)
@@ -232,10 +215,7 @@ def _sampled_noise(
             angles.append(angle)
             qualities.append(quality)
             advance()
-    quality = np.stack(qualities)
-    shares = [measure_noise(np.stack([a[d] for a in angles]), quality, stack.pairs).date for d in range(2)]
-    share = float(np.mean(shares))
-    return NoiseShare(share, 1 - 2 * share)
+    return share_of_directions(angles, qualities, stack.pairs)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from groundshift.training.samples import IGNORED, Sample, boxes_of, judged
 from groundshift.training.simulated import SimulatedSamples
 from groundshift.training.tasks import Task, UnknownNetworkError, make_task
 from groundshift.workflows.config import SettingError
+from groundshift.workflows.device import found_device
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
 
@@ -88,7 +89,7 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
         state = load_checkpoint(checkpoint) if checkpoint.exists() and not fresh else None
         if state is not None:
             _check_same(config, state["config"], folder)
-        device = _device(config.machine.device)
+        device = torch.device(found_device(config.machine.device))
         if config.machine.threads is not None:
             torch.set_num_threads(config.machine.threads)
         learned, validation = _open(config, device)
@@ -265,19 +266,6 @@ def _start_from(trainer: Trainer, path: Path) -> None:
             f"{path}: holds weights of {found.get('network')} of width {found.get('width')}, expected those of "
             f"{trainer.config.model.network} of width {trainer.config.model.width:g}; give that --network and --width"
         ) from error
-
-
-def _device(name: str) -> torch.device:
-    """Return where to compute."""
-    if name != "auto":
-        try:
-            torch.zeros(1, device=name)
-        except (RuntimeError, AssertionError) as error:
-            raise SettingError(
-                f"--device: {name} is not there ({str(error).splitlines()[0]}); give auto or cpu"
-            ) from error
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _check_same(config: TrainConfig, before: dict[str, Any], folder: Path) -> None:
