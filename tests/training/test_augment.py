@@ -8,6 +8,7 @@ import pytest
 from groundshift.detect.planes import PLANES, network_planes
 from groundshift.training.augment import (
     augmented,
+    blended,
     cropped,
     flipped,
     mosaic,
@@ -187,6 +188,47 @@ def test_pieces_of_a_mosaic_must_fit(draw):
         mosaic([sample, sample, sample, cropped(sample, 0, 0, (19, 26))])
 
 
+def test_phases_of_a_blend_are_the_sum_of_its_parts(draw, planes_of):
+    (field, noise, coherence, _), sample = draw(0, holes=0.1)
+    (other_field, other_noise, other_coherence, _), other = draw(1, holes=0.1)
+    found = blended(sample, other, 0.5)
+    expected = planes_of(field + 0.5 * other_field, noise, coherence * np.sqrt(np.sqrt(other_coherence)))
+    same = [PLANES.index(name) for name in ("gradient_y", "gradient_x", "coherence", "known")]
+    np.testing.assert_allclose(found.planes[same], expected[same], rtol=1e-4, atol=1e-5)
+    both = planes_of(field + other_field, noise, coherence), planes_of(field + other_field, other_noise, coherence)
+    for axis in ("y", "x"):
+        sigma, gradient, significance = (PLANES.index(f"{n}_{axis}") for n in ("sigma", "gradient", "significance"))
+        np.testing.assert_allclose(
+            found.planes[sigma] ** 2, both[0][sigma] ** 2 + 0.25 * both[1][sigma] ** 2, rtol=1e-4, atol=1e-6
+        )
+        there = found.planes[sigma] > 0
+        ratio = found.planes[gradient][there] / found.planes[sigma][there]
+        np.testing.assert_allclose(found.planes[significance][there], np.clip(ratio, -50, 50), rtol=1e-5)
+
+
+def test_bodies_of_both_parts_of_a_blend_are_judged_by_what_is_left_of_them(draw):
+    _, sample = draw(0)
+    labels = np.zeros_like(sample.labels)
+    labels[2:9, 4:13], labels[12:16, 0:6], labels[0:4, 20:26] = 1, 2, 3
+    bodies = (BODY, BODY._replace(velocity=40.0, visibility=8.0), BODY._replace(velocity=-9.0))
+    found = blended(sample, replace(draw(1)[1], labels=labels, bodies=bodies), 0.5)
+    assert [b.velocity for b in found.bodies] == [BODY.velocity, -7.0, BODY.velocity / 2, 20.0]
+    assert (found.labels[sample.labels == 1] == 1).all()
+    # Of the first of the other map only a rim is left; its third is now slower than 5 mm/yr.
+    assert (found.labels[(labels == 1) & (sample.labels == 0)] == IGNORED).all()
+    assert (found.labels[(labels == 2) & (sample.labels == 0)] == 4).all()
+    assert (found.labels[labels == 3] == IGNORED).all()
+    sigma = PLANES.index("sigma_y"), PLANES.index("sigma_x")
+    inside = labels == 2
+    share = np.mean([(0.5 * draw(1)[1].planes[k][inside] / found.planes[k][inside]) ** 2 for k in sigma])
+    assert found.bodies[3].visibility == pytest.approx(8 * np.sqrt(share), rel=1e-5)
+
+
+def test_maps_of_other_shapes_are_not_blended(draw):
+    with pytest.raises(ValueError, match="one shape"):
+        blended(draw(0)[1], draw(0, shape=(9, 9))[1], 1.0)
+
+
 def test_gaps_take_data_away_and_bodies_that_lost_nearly_all_are_not_judged(draw):
     _, sample = draw()
     gaps = np.zeros((20, 26), bool)
@@ -210,18 +252,18 @@ def test_every_variation_is_a_sample_of_the_tile(draw, count):
     samples = [draw(k, shape=(70, 80), holes=0.1)[1] for k in range(count)]
     config = AugmentConfig(tile=64, dropout=0.5)
     for seed in range(30):
-        found = augmented(samples, config, np.random.default_rng(seed))
+        found = augmented(samples, config, np.random.default_rng(seed), onto=samples[0])
         assert found.planes.shape == (len(PLANES), 64, 64)
         assert not (found.planes * (found.planes[KNOWN] == 0)).any()
         assert set(np.unique(found.labels)) <= {0, IGNORED, *range(1, len(found.bodies) + 1)}
-        again = augmented(samples, config, np.random.default_rng(seed))
+        again = augmented(samples, config, np.random.default_rng(seed), onto=samples[0])
         np.testing.assert_array_equal(found.planes, again.planes)
         np.testing.assert_array_equal(found.labels, again.labels)
 
 
 def test_nothing_is_varied_where_all_is_off(draw):
     _, sample = draw(shape=(32, 32))
-    config = AugmentConfig(tile=32, symmetry=False, mosaic=0, dropout=0, coherence_gain=0)
+    config = AugmentConfig(tile=32, symmetry=False, mosaic=0, blend=0, dropout=0, coherence_gain=0)
     found = augmented([sample], config, np.random.default_rng(0))
     np.testing.assert_array_equal(found.planes, sample.planes)
 

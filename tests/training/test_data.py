@@ -21,7 +21,7 @@ from groundshift.training.data import (
 )
 from groundshift.training.samples import IGNORED, Body, Sample, write_sample
 
-PLAIN = AugmentConfig(tile=32, symmetry=False, mosaic=0, dropout=0, coherence_gain=0)
+PLAIN = AugmentConfig(tile=32, symmetry=False, mosaic=0, blend=0, dropout=0, coherence_gain=0)
 
 
 def numbered(k):
@@ -60,7 +60,7 @@ def test_batches_depend_on_the_seed_and_the_step_alone(stored):
 
 
 def test_the_share_of_mosaics_is_that_of_the_settings(stored):
-    supply = Supply(stored, AugmentConfig(tile=32, symmetry=False, mosaic=0.3, dropout=0, coherence_gain=0), 1, seed=0)
+    supply = Supply(stored, AugmentConfig(tile=32, symmetry=False, mosaic=0.3, blend=0, dropout=0, coherence_gain=0), 1, seed=0)
     sigma = PLANES.index("sigma_y")
     # At a corner each piece shows its number.
     many = [len(set(np.unique(supply.tile(k).planes[sigma])) - {0.0}) for k in range(400)]

@@ -21,7 +21,7 @@ from groundshift.training.config import (  # noqa: E402
     TrainConfig,
 )
 from groundshift.training.data import Supply  # noqa: E402
-from groundshift.training.loop import DivergedError, Trainer  # noqa: E402
+from groundshift.training.loop import DivergedError, Trainer, knows_bfloat16  # noqa: E402
 from groundshift.training.optimiser import make_optimiser, phase_at, rate_at  # noqa: E402
 from groundshift.training.samples import Body, Sample  # noqa: E402
 from groundshift.training.tasks import UnknownNetworkError, make_task  # noqa: E402
@@ -149,7 +149,7 @@ def test_another_seed_is_another_run(trainer):
 
 
 def test_one_map_is_learned_by_heart(trainer, samples):
-    plain = AugmentConfig(tile=SIDE, symmetry=False, mosaic=0, dropout=0, coherence_gain=0)
+    plain = AugmentConfig(tile=SIDE, symmetry=False, mosaic=0, blend=0, dropout=0, coherence_gain=0)
     run = trainer(steps=100, record_every=5, augment=plain, rate=1e-2, average=0.8)
     run._supply._samples = [
         replace(samples[0], planes=samples[0].planes[:, :SIDE, :SIDE], labels=samples[0].labels[:SIDE, :SIDE])
@@ -236,13 +236,17 @@ def test_a_loss_that_is_no_number_is_said_and_no_checkpoint_of_it_is_kept(traine
     assert load_checkpoint(run.checkpoint)["step"] == 0
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("network", ["bodynet", "attention_yolov3_t"])
-def test_mixed_precision_on_a_gpu_learns_nearly_the_same(trainer, network):
+def test_mixed_precision_learns_nearly_the_same(trainer, network, device):
+    if device == "cuda" and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    if device == "cpu" and not knows_bfloat16(torch.device("cpu")):
+        pytest.skip("needs a CPU that multiplies bfloat16")
     losses = []
     for mixed in (False, True):
         run = trainer(
-            steps=8, record_every=1, model={"network": network}, machine={"mixed_precision": mixed}, device="cuda"
+            steps=8, record_every=1, model={"network": network}, machine={"mixed_precision": mixed}, device=device
         )
         run.run(Silent())
         losses.append([record["loss"] for record in run.records])

@@ -18,6 +18,7 @@ from groundshift.training.samples import IGNORED, Body, Sample, boxes_of
 
 __all__ = [
     "augmented",
+    "blended",
     "cropped",
     "flipped",
     "mosaic",
@@ -36,6 +37,8 @@ _ALONG = tuple(
 _SIGNED = tuple(tuple(p for p in planes if not PLANES[p].startswith("sigma")) for planes in _ALONG)
 _GRADIENTS = [PLANES.index(f"{name}_{axis}") for name in ("gradient", "sigma") for axis in ("y", "x")]
 _SIGMA = tuple(PLANES.index(f"sigma_{axis}") for axis in ("y", "x"))
+_GRADIENT = tuple(PLANES.index(f"gradient_{axis}") for axis in ("y", "x"))
+_SIGNIFICANCE = tuple(PLANES.index(f"significance_{axis}") for axis in ("y", "x"))
 _SWAPPED = [PLANES.index({"_y": p[:-1] + "x", "_x": p[:-1] + "y"}.get(p[-2:], p)) for p in PLANES]
 _COHERENCE, _KNOWN = PLANES.index("coherence"), PLANES.index("known")
 
@@ -43,6 +46,9 @@ LEAST_NODES = 6
 """A body of which fewer nodes are left is not judged."""
 LEAST_SHARE = 0.25
 """A body of which a smaller share is left, or still has data, is not judged."""
+_LEAST_VELOCITY = 5.0
+"""mm/yr: bodies that blending makes slower are not judged."""
+_BLEND_SCALE = (0.3, 1.2)
 _SMALL_SCENES = 0.25
 """Share of the tiles with gaps that keep one window only."""
 
@@ -145,6 +151,60 @@ def mosaic(pieces: Sequence[Sample], *, in_radians: bool = False) -> Sample:
     return replace(first, planes=planes, labels=labels, bodies=tuple(bodies))
 
 
+def blended(sample: Sample, other: Sample, scale: float) -> Sample:
+    """Add what another map shows, as if its interferograms were multiplied onto those of this one.
+
+    Phases add, and with them gradients; the squares of standard errors add; coherences multiply. Noise and air of two
+    scenes make noise and air of a third, so that a network meets each of them only in ever new company.
+
+    Parameters
+    ----------
+    sample : Sample
+        Its pixels, window and scene remain.
+    other : Sample
+        Of the same shape. Its bodies join; where bodies overlap, the ground remains with those of `sample`.
+    scale : float
+        Factor on the velocities of `other`. Its bodies that are slower than 5 mm/yr afterwards are not judged.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if sample.labels.shape != other.labels.shape:
+        raise ValueError(f"maps must have one shape, instead got {sample.labels.shape} and {other.labels.shape}")
+    planes = sample.planes.copy()
+    planes[[*_GRADIENT]] += np.float32(scale) * other.planes[[*_GRADIENT]]
+    planes[[*_SIGMA]] = np.hypot(sample.planes[[*_SIGMA]], np.float32(scale) * other.planes[[*_SIGMA]])
+    # A difference that one of the two lacks is lacking.
+    there = (sample.planes[[*_SIGMA]] > 0) & (other.planes[[*_SIGMA]] > 0)
+    planes[[*_GRADIENT]] = np.clip(planes[[*_GRADIENT]] * there, -200, 200)
+    planes[[*_SIGMA]] = np.clip(planes[[*_SIGMA]] * there, 0, 200)
+    ratio = np.divide(planes[[*_GRADIENT]], planes[[*_SIGMA]], out=np.zeros_like(planes[:2]), where=there)
+    planes[[*_SIGNIFICANCE]] = np.clip(ratio, -50, 50)
+    planes[_COHERENCE] *= other.planes[_COHERENCE] ** np.float32(scale**2)
+    joined = replace(other, bodies=tuple(b._replace(velocity=b.velocity * scale) for b in other.bodies))
+    slow = [k for k, body in enumerate(joined.bodies, start=1) if abs(body.velocity) < _LEAST_VELOCITY]
+    joined = replace(joined, labels=np.where(np.isin(other.labels, slow), np.uint8(IGNORED), other.labels))
+    labels, first = _renumbered(_fainter(sample, planes, 1.0), 0)
+    more, second = _renumbered(_fainter(joined, planes, scale), len(first))
+    before = more.copy()
+    more[(labels > 0) & (labels < IGNORED)] = 0
+    more = _judged(more, before)
+    labels = np.where((labels == 0) | ((labels == IGNORED) & (more > 0)), more, labels)
+    return replace(sample, planes=_settled(planes), labels=labels, bodies=(*first, *second))
+
+
+def _fainter(sample: Sample, planes: NDArray[np.float32], scale: float) -> Sample:
+    """Lower the visibility of bodies by what the standard errors over them have grown to in `planes`."""
+    before, after = np.float32(scale) * sample.planes[[*_SIGMA]], planes[[*_SIGMA]]
+    share = np.divide(before, after, out=np.zeros_like(before), where=after > 0) ** 2
+    counts = np.maximum(np.bincount(sample.labels.ravel(), minlength=256), 1)
+    kept = np.sqrt(np.bincount(sample.labels.ravel(), share.mean(0).ravel(), minlength=256) / counts)
+    bodies = [b._replace(visibility=b.visibility * float(kept[k])) for k, b in enumerate(sample.bodies, start=1)]
+    return replace(sample, bodies=tuple(bodies))
+
+
 def with_gaps(sample: Sample, gaps: NDArray[np.bool_]) -> Sample:
     """Take the data away where `gaps` (y, x) is True.
 
@@ -177,7 +237,12 @@ def with_boxes(sample: Sample) -> Sample:
 
 
 def augmented(
-    samples: Sequence[Sample], config: AugmentConfig, rng: np.random.Generator, *, in_radians: bool = False
+    samples: Sequence[Sample],
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    *,
+    onto: Sample | None = None,
+    in_radians: bool = False,
 ) -> Sample:
     """Vary a sample at random.
 
@@ -189,6 +254,8 @@ def augmented(
         What is done, and how often.
     rng : Generator
         The outcome depends on it alone.
+    onto : Sample, optional
+        Another one to blend in.
     in_radians : bool
         See `mosaic`.
 
@@ -205,6 +272,9 @@ def augmented(
         found = mosaic(pieces, in_radians=in_radians)
     else:
         found = _random_piece(samples[0], (side, side), config, rng)
+    if onto is not None:
+        piece = _random_piece(onto, (side, side), config, rng)
+        found = blended(found, piece, float(rng.uniform(*_BLEND_SCALE)))
     if rng.random() < config.dropout:
         found = with_gaps(found, _random_gaps(found.labels.shape, rng))
     if config.coherence_gain > 0:
@@ -254,8 +324,6 @@ def _settled(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _judged(labels: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Set bodies of which little is left to `IGNORED`."""
-    if labels.shape == whole.shape:
-        return labels
     left, before = np.bincount(labels.ravel(), minlength=256), np.bincount(whole.ravel(), minlength=256)
     table = np.arange(256, dtype=np.uint8)
     table[1:][left[1:] < np.minimum(before[1:], np.maximum(LEAST_NODES, LEAST_SHARE * before[1:]))] = IGNORED

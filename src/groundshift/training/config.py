@@ -73,6 +73,8 @@ class AugmentConfig(_Config):
     """Teach the outlines of bodies; without them their boxes, filled."""
     mosaic: Share = 0.5
     """Share of the tiles that are put together of four samples."""
+    blend: Share = 0.3
+    """Share of the tiles onto which the phases of another sample are multiplied, noise and bodies."""
     dropout: Share = 0.3
     """Share of the tiles that lose blocks of data."""
     coherence_gain: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -112,7 +114,7 @@ class MachineConfig(_Config):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     """auto, cpu, cuda, cuda:1 and so on, or mps; auto takes a GPU if there is one."""
     mixed_precision: bool = True
-    """On a CUDA device that knows it, compute in bfloat16; weights stay in single precision."""
+    """Where a GPU or CPU has instructions for it, compute in bfloat16; weights stay in single precision."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of the network on the CPU; all cores by default."""
     workers: Annotated[int, Field(ge=1)] = 2

@@ -182,9 +182,11 @@ class Supply:
     def tile(self, position: int) -> Sample:
         """Return one tile, counted from the beginning of training."""
         rng = np.random.default_rng([self._seed, 1, position])
-        partners = self._partners(position, rng) if rng.random() < self._config.mosaic else []
-        found = [judged(self._samples[k], self._least_visibility) for k in (self._index(position), *partners)]
-        return augmented(found, self._config, rng, in_radians=self._in_radians)
+        partners = self._partners(position, rng, 3) if rng.random() < self._config.mosaic else []
+        onto = self._partners(position, rng, 1) if rng.random() < self._config.blend else []
+        found, other = ([self._samples[k] for k in some] for some in ((self._index(position), *partners), onto))
+        tile = augmented(found, self._config, rng, onto=other[0] if other else None, in_radians=self._in_radians)
+        return judged(tile, self._least_visibility)
 
     def _index(self, position: int) -> int:
         """Return which sample comes at a position."""
@@ -193,11 +195,11 @@ class Supply:
         epoch, k = divmod(position, len(self._samples))
         return int(self._order(epoch)[k])
 
-    def _partners(self, position: int, rng: np.random.Generator) -> list[int]:
-        """Return three other samples for a mosaic."""
+    def _partners(self, position: int, rng: np.random.Generator, count: int) -> list[int]:
+        """Return other samples, for a mosaic or a blend."""
         if isinstance(self._samples, EndlessSamples):
-            return [max(0, position - int(back)) for back in rng.integers(1, _NEAR, 3)]
-        return [int(k) for k in rng.integers(len(self._samples), size=3)]
+            return [max(0, position - int(back)) for back in rng.integers(1, _NEAR, count)]
+        return [int(k) for k in rng.integers(len(self._samples), size=count)]
 
     def _permutation(self, epoch: int) -> NDArray[np.int64]:
         """Order of the samples in one epoch."""

@@ -31,7 +31,7 @@ from groundshift.training.optimiser import Phase, make_optimiser, phase_at, rate
 from groundshift.training.samples import Sample
 from groundshift.training.tasks import Task
 
-__all__ = ["DivergedError", "Ending", "Measure", "Trainer", "Watch", "step_seed"]
+__all__ = ["DivergedError", "Ending", "Measure", "Trainer", "Watch", "knows_bfloat16", "step_seed"]
 
 Ending = Literal["done", "early", "time"]
 """All steps were taken; no gain for long; the time was up."""
@@ -115,9 +115,7 @@ class Trainer:
         self._anchors, self._samples = anchors, samples
         self._phase: Phase = phase_at(config.plan, 0.0)
         self._optimiser = make_optimiser(config.plan, self._phase, self.model)
-        self._mixed = (
-            config.machine.mixed_precision and self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        )  # fmt: skip
+        self._mixed = config.machine.mixed_precision and knows_bfloat16(self.device)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
         self.step = 0
@@ -298,6 +296,14 @@ class Trainer:
                 f"the loss is no number any more at step {self.step}; lower --rate ({self.config.plan.rate:g}) and "
                 "start anew with --fresh"
             )
+
+
+def knows_bfloat16(device: torch.device) -> bool:
+    """Return whether a device multiplies bfloat16 by instructions of its own."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    known = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
 
 def step_seed(seed: int, step: int) -> int:

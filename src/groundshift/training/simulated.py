@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import find_objects, uniform_filter
 
 from groundshift.checks import check_within
 from groundshift.detect.planes import PLANES, REFERENCE_PIXEL, network_planes, radians_per_gradient
@@ -222,39 +222,43 @@ def label_bodies(
     share = _window_share(ground.course[scene].cpu().numpy().astype(np.float64), network, window)
     labels = np.zeros(mover.shape, np.uint8)
     bodies: list[Body] = []
-    for number, what in enumerate(ground.movers[scene], start=1):
-        if what.kind not in (Kind.SLIDE, Kind.BOWL):
+    boxes = find_objects(mover, len(ground.movers[scene]))
+    for number, (what, box) in enumerate(zip(ground.movers[scene], boxes, strict=True), start=1):
+        if what.kind not in (Kind.SLIDE, Kind.BOWL) or box is None:
             continue
-        inside = mover == number
-        if not inside.any():
-            continue
-        visible = np.where(inside, velocity, 0)
+        visible = np.where(mover[box] == number, velocity[box], 0)
         peak = float(visible.flat[np.abs(visible).argmax()])
-        inside &= np.abs(velocity) > _RIM * abs(peak)
+        inside = np.abs(visible) > _RIM * abs(peak)
         shown = peak * float(share[number])
         wanted = what.kind == Kind.SLIDE and abs(shown) >= LEAST_VELOCITY and inside.sum() >= _LEAST_NODES
         if not wanted or len(bodies) == IGNORED - 1:
-            labels[inside] = IGNORED
+            labels[box][inside] = IGNORED
             continue
-        moving = np.where(mover == number, velocity, 0) * float(share[number])
-        seen = _visibility(moving, planes, smoothing, ground.pixel_m)
+        seen = _visibility(visible * float(share[number]), box, planes, smoothing, ground.pixel_m)
         bodies.append(Body(shown, abs(what.velocity), what.length_m, what.width_m, what.behaviour, seen))
-        labels[inside] = len(bodies)
+        labels[box][inside] = len(bodies)
     return labels, tuple(bodies)
 
 
-def _visibility(velocity: NDArray[np.floating], planes: NDArray[np.float32], smoothing: int, pixel_m: float) -> float:
-    """Return the standard errors by which a body stands out to a filter that matches it.
+def _visibility(
+    velocity: NDArray[np.floating],
+    box: tuple[slice, slice],
+    planes: NDArray[np.float32],
+    smoothing: int,
+    pixel_m: float,
+) -> float:
+    """Return the standard errors by which a body of this velocity in this box stands out to a filter that matches it.
 
     The squares of its true significance are summed over all nodes. Differences of a moving mean of n by n pixels are
     alike over n nodes across their direction and hardly along it, so that so many count as one.
     """
-    rows, columns = np.nonzero(velocity)
     margin = smoothing + 1
-    box = tuple(slice(max(k.min() - margin, 0), k.max() + margin + 1) for k in (rows, columns))
-    mean = uniform_filter(velocity[box].astype(np.float32), smoothing)
+    before = [min(k.start, margin) for k in box]
+    after = [min(size - k.stop, margin) for k, size in zip(box, planes.shape[1:], strict=True)]
+    wide = tuple(slice(k.start - b, k.stop + a) for k, b, a in zip(box, before, after, strict=True))
+    mean = uniform_filter(np.pad(velocity, list(zip(before, after, strict=True))).astype(np.float32), smoothing)
     total = 0.0
-    for axis, sigma in enumerate(planes[_SIGMA : _SIGMA + 2, *box]):
+    for axis, sigma in enumerate(planes[_SIGMA : _SIGMA + 2, *wide]):
         gradient = np.diff(mean, axis=axis, append=np.take(mean, [-1], axis)) * (REFERENCE_PIXEL / pixel_m)
         total += float((np.divide(gradient, sigma, out=np.zeros_like(mean), where=sigma > 0) ** 2).sum())
     return math.sqrt(total / smoothing)
