@@ -44,6 +44,7 @@ ABLATION = {
     "a-yolov3-r with hard labels": (YOLO_R | {"label_smoothing": 0.0}, PAPER, {}),
     "a-yolov3-r without mosaic": (YOLO_R, PAPER, {"mosaic": 0.0}),
     "ours without mosaic": ({"network": "bodynet"}, {}, {"mosaic": 0.0}),
+    "ours without blending": ({"network": "bodynet"}, {}, {"blend": 0.0}),
     "ours with azimuth or north alone": ({"network": "bodynet", "directions": "y"}, {}, {}),
     "ours with range or east alone": ({"network": "bodynet", "directions": "x"}, {}, {}),
     "ours taught boxes for outlines": ({"network": "bodynet"}, {}, {"outlines": False}),
