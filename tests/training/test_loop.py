@@ -91,7 +91,7 @@ def trainer(samples, tmp_path):
         model = ModelConfig(**{"width": 0.25, **(model or {})})
         config = TrainConfig(
             inputs=(tmp_path,), output=tmp_path, model=model, plan=PlanConfig(steps=steps, batch=2, **plan),
-            augment=augment or AugmentConfig(tile=SIDE), machine=MachineConfig(**(machine or {})),
+            augment=augment or AugmentConfig(tile=SIDE), machine=MachineConfig(**{"workers": 0, **(machine or {})}),
         )  # fmt: skip
         torch.manual_seed(config.plan.seed)
         task, network = make_task(config.model)

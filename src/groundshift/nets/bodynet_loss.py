@@ -55,10 +55,11 @@ def body_targets(labels: NDArray[np.uint8], known: NDArray[np.bool_]) -> BodyTar
         halo = (labels == 0) & (away <= _HALO)
         found = owner[tuple(nearest)]
         owner[halo] = -found[halo]
-    for label in np.unique(labels):
-        if label in (0, _IGNORED):
+    for label, box in enumerate(ndimage.find_objects(labels, _IGNORED - 1), start=1):
+        if box is None:
             continue
-        rows, columns = np.nonzero(labels == label)
+        rows, columns = np.nonzero(labels[box] == label)
+        rows, columns = rows + box[0].start, columns + box[1].start
         weight[rows, columns] = np.clip(np.sqrt(_TYPICAL_NODES / rows.size), 0.5, 3.0)
         offset[0, rows, columns] = rows.mean() - rows
         offset[1, rows, columns] = columns.mean() - columns

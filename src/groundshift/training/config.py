@@ -117,8 +117,8 @@ class MachineConfig(_Config):
     """Where a GPU or CPU has instructions for it, compute in bfloat16; weights stay in single precision."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of the network on the CPU; all cores by default."""
-    workers: Annotated[int, Field(ge=1)] = 2
-    """Threads that prepare batches in the background."""
+    workers: Annotated[int, Field(ge=0, le=1024)] = 1
+    """Processes that prepare batches, one at most where scenes are simulated; 0: a thread of the training process."""
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     """Stop after this time with a checkpoint; the same command continues."""
     checkpoint_minutes: Annotated[float, Field(gt=0)] = 5.0

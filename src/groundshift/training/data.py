@@ -5,20 +5,21 @@ would have seen, and batches may be prepared in any order by background threads.
 """
 
 import hashlib
+import multiprocessing
 import zipfile
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from threading import Lock
-from typing import Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from groundshift.errors import DamagedFileError
+from groundshift.errors import DamagedFileError, GroundshiftError
+from groundshift.processes import begin_worker, one_thread_each
 from groundshift.training.augment import augmented
 from groundshift.training.config import AugmentConfig
 from groundshift.training.samples import Sample, judged, read_sample
@@ -29,6 +30,7 @@ __all__ = [
     "Samples",
     "StoredSamples",
     "Supply",
+    "WorkerEndedError",
     "fingerprint",
     "prefetched",
     "split_by_scene",
@@ -36,8 +38,15 @@ __all__ = [
 
 T = TypeVar("T")
 
+_making: list[Callable[[int], Any]] = []
+"""In a worker process: what makes a batch."""
+
 _NEAR = 48
 """Partners of an endless sample are drawn among so many before it, which are still in memory."""
+
+
+class WorkerEndedError(GroundshiftError, RuntimeError):
+    """A process that prepares batches is gone."""
 
 
 class _Endless(Protocol):
@@ -130,16 +139,14 @@ class JoinedSamples(Samples):
 
 
 class EndlessSamples:
-    """Samples without end, made when they are asked for; threads wait for each other."""
+    """Samples without end, made when they are asked for, in one process."""
 
     def __init__(self, source: _Endless) -> None:
         self._source = source
-        self._lock = Lock()
 
     def __getitem__(self, k: int) -> Sample:
         """Return the k-th sample."""
-        with self._lock:
-            return self._source[k]
+        return self._source[k]
 
 
 class Supply:
@@ -173,7 +180,11 @@ class Supply:
     ) -> None:
         self._samples, self._config, self._batch, self._seed = samples, config, batch, seed
         self._in_radians, self._least_visibility = in_radians, least_visibility
-        self._order = lru_cache(4)(self._permutation)
+        self._orders: dict[int, NDArray[np.int64]] = {}
+
+    def most_workers(self, wanted: int) -> int:
+        """Return how many processes can share the work: what is simulated on the way is made in one."""
+        return min(wanted, 1) if isinstance(self._samples, EndlessSamples) else wanted
 
     def tiles(self, step: int) -> list[Sample]:
         """Return the tiles of one step."""
@@ -193,7 +204,10 @@ class Supply:
         if isinstance(self._samples, EndlessSamples):
             return position
         epoch, k = divmod(position, len(self._samples))
-        return int(self._order(epoch)[k])
+        if epoch not in self._orders:
+            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
+            self._orders[epoch] = self._permutation(epoch)
+        return int(self._orders[epoch][k])
 
     def _partners(self, position: int, rng: np.random.Generator, count: int) -> list[int]:
         """Return other samples, for a mosaic or a blend."""
@@ -208,21 +222,60 @@ class Supply:
 
 
 def prefetched(make: Callable[[int], T], first: int, past: int, workers: int) -> Generator[T, None, None]:
-    """Give `make(first)` to `make(past - 1)` in order, prepared ahead by background threads.
+    """Give `make(first)` to `make(past - 1)` in order, prepared ahead.
 
-    An error in `make` comes up where its result would have been.
+    Parameters
+    ----------
+    make : callable
+        Pickled for processes; a thread shares it.
+    first, past : int
+    workers : int
+        Processes that prepare; 0: a thread of this one.
+
+    Raises
+    ------
+    WorkerEndedError
+        If a process was ended from outside. An error in `make` comes up where its result would have been.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
-    waiting: deque[Future[T]] = deque()
+    others = set(multiprocessing.active_children())
     ahead = first
-    try:
-        for _ in range(first, past):
-            while ahead < past and len(waiting) < 2 * workers:
-                waiting.append(pool.submit(make, ahead))
-                ahead += 1
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    waiting: deque[Future[T]] = deque()
+    with _pool(make, workers) as pool:
+        try:
+            for _ in range(first, past):
+                while ahead < past and len(waiting) < 2 * max(workers, 1):
+                    with one_thread_each():
+                        waiting.append(pool.submit(make, ahead) if workers == 0 else pool.submit(_made, ahead))
+                    ahead += 1
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise WorkerEndedError(
+                "a process that prepares batches was ended from outside, as happens where memory runs out; lower "
+                "--workers and run the same command again"
+            ) from error
+        finally:
+            pool.shutdown(wait=workers == 0, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+
+
+def _pool(make: Callable[[int], T], workers: int) -> Executor:
+    """Return what prepares batches."""
+    if workers == 0:
+        return ThreadPoolExecutor(1, thread_name_prefix="batches")
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, context, _begin, (make,))
+
+
+def _begin(make: Callable[[int], Any]) -> None:
+    """Set up a worker process with what it is to make."""
+    begin_worker()
+    _making.append(make)
+
+
+def _made(step: int) -> Any:
+    """Make the batch of a step in a worker process."""
+    return _making[0](step)
 
 
 def fingerprint(learned: Samples | EndlessSamples, validation: Sequence[Sample]) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -139,7 +139,9 @@ class Trainer:
         """
         began = saved = time.monotonic()
         machine = self.config.machine
-        batches = prefetched(self._batch, self.step, self.steps, machine.workers)
+        workers = self._supply.most_workers(machine.workers)
+        make: Callable[[int], dict[str, NDArray[Any]]] = _Batches(self.task, self._supply)
+        batches = prefetched(make, self.step, self.steps, workers)
         with _stop_requests() as stop_requested:
             try:
                 while self.step < self.steps and not self._exhausted:
@@ -218,12 +220,7 @@ class Trainer:
         """Whether there was no gain for long."""
         return self._stale >= self.config.plan.patience
 
-    def _batch(self, step: int) -> dict[str, Tensor]:
-        """Prepare the batch of a step; runs in the background."""
-        made = self.task.batch(self._supply.tiles(step))
-        return {name: value.pin_memory() for name, value in made.items()} if self.device.type == "cuda" else made
-
-    def _learn(self, batch: Mapping[str, Tensor]) -> None:
+    def _learn(self, batch: Mapping[str, NDArray[Any]]) -> None:
         """Take one step."""
         plan = self.config.plan
         progress = self.step / self.steps
@@ -233,7 +230,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate_at(plan, progress)
         self.model.train()
-        moved = {name: _to(value, self.device) for name, value in batch.items()}
+        moved = {name: _to(torch.from_numpy(value), self.device) for name, value in batch.items()}
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
             outputs = self.task.outputs(self.model, moved, progress)
         terms = self.task.losses(outputs, moved)
@@ -298,10 +295,20 @@ class Trainer:
             )
 
 
+class _Batches(NamedTuple):
+    """Makes the batch of a step; as arrays, for a process would hand over tensors through shared memory."""
+
+    task: Task
+    supply: Supply
+
+    def __call__(self, step: int) -> dict[str, NDArray[Any]]:
+        return {name: value.numpy() for name, value in self.task.batch(self.supply.tiles(step)).items()}
+
+
 def knows_bfloat16(device: torch.device) -> bool:
     """Return whether a device multiplies bfloat16 by instructions of its own."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     known = torch.cpu.get_capabilities()
     return device.type == "cpu" and bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 
@@ -313,6 +320,7 @@ def step_seed(seed: int, step: int) -> int:
 
 def _to(value: Tensor, device: torch.device) -> Tensor:
     """Move a part of a batch, images with channels last."""
+    value = value.pin_memory() if device.type == "cuda" else value
     if value.ndim == 4:
         return value.to(device, non_blocking=True, memory_format=torch.channels_last)
     return value.to(device, non_blocking=True)

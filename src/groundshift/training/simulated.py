@@ -242,7 +242,7 @@ def label_bodies(
 
 def _visibility(
     velocity: NDArray[np.floating],
-    box: tuple[slice, slice],
+    box: tuple[slice, ...],
     planes: NDArray[np.float32],
     smoothing: int,
     pixel_m: float,
@@ -255,7 +255,7 @@ def _visibility(
     margin = smoothing + 1
     before = [min(k.start, margin) for k in box]
     after = [min(size - k.stop, margin) for k, size in zip(box, planes.shape[1:], strict=True)]
-    wide = tuple(slice(k.start - b, k.stop + a) for k, b, a in zip(box, before, after, strict=True))
+    wide = [slice(k.start - b, k.stop + a) for k, b, a in zip(box, before, after, strict=True)]
     mean = uniform_filter(np.pad(velocity, list(zip(before, after, strict=True))).astype(np.float32), smoothing)
     total = 0.0
     for axis, sigma in enumerate(planes[_SIGMA : _SIGMA + 2, *wide]):

@@ -7,15 +7,11 @@ written does not depend on the number of workers. A record beside the samples sa
 import math
 import multiprocessing
 import os
-import signal
-import sys
-import threading
 import time
-import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -25,6 +21,7 @@ from pydantic import Field, ValidationError
 
 from groundshift import __version__
 from groundshift.errors import DamagedFileError, GroundshiftError, OutputError
+from groundshift.processes import begin_worker, one_thread_each
 from groundshift.simulate.batched.config import BatchConfig
 from groundshift.workflows.config import Config
 from groundshift.workflows.device import found_device
@@ -46,8 +43,6 @@ RECORD = "samples.yaml"
 
 _BYTES_PER_NODE = 17
 """Eight planes in half precision, and the labels."""
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Where libraries look for how many threads they may use."""
 
 
 _NO_MEMORY = ("out of memory", "allocate memory")
@@ -225,10 +220,10 @@ def _in_workers(jobs: Sequence[_Job], workers: int) -> Generator[_Batch, None, N
     """Make batches in so many processes, and give each as it is done; none outlives this."""
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn"), initializer=_begin_worker
+        min(workers, len(jobs)), mp_context=multiprocessing.get_context("spawn"), initializer=begin_worker
     )
     try:
-        with _environment(dict.fromkeys(_THREADS, "1")):
+        with one_thread_each():
             futures = [pool.submit(_make_batch, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
@@ -243,40 +238,6 @@ def _in_workers(jobs: Sequence[_Job], workers: int) -> Generator[_Batch, None, N
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
             process.terminate()
-
-
-def _begin_worker() -> None:
-    """Set up a worker: one thread, no word of its own, and an end with the process that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import torch  # noqa: PLC0415  (only workers need it)
-
-    torch.set_num_threads(1)
-
-
-def _end_with_parent() -> None:
-    """Leave when the process that started this one is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a while."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _read_record(config: SamplesConfig) -> list[_Run]:
