@@ -173,7 +173,7 @@ def read_patch(path: Path) -> PatchSeries:
     try:
         # Looked at by h5py first: on a root that is damaged h5netcdf complains once more while it is cleared away.
         with h5py.File(path) as file:  # type: ignore[attr-defined,no-untyped-call]  # h5py ships no types
-            version = int(file.attrs["groundshift_patch"])
+            version = int(np.ravel(file.attrs["groundshift_patch"])[0])
         if version <= _VERSION:
             with xarray.open_dataset(path, engine="h5netcdf", decode_cf=False) as source:
                 return _patch(source.load())

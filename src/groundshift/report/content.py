@@ -6,12 +6,14 @@ Nothing here opens a file. All text may come from a user's files: it is escaped 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from groundshift.checks import check_shape
 from groundshift.inventory.model import Kind, Target
 from groundshift.report.layers import Bounds, Layer
 from groundshift.types import LookGeometry, Pair
@@ -23,6 +25,7 @@ __all__ = [
     "MaskShare",
     "Patch",
     "ReportContent",
+    "SeriesContent",
     "TrackContent",
     "best_targets",
     "cut_patches",
@@ -111,13 +114,63 @@ class TrackContent:
         return len(self.pairs_used)
 
 
+def _no_days() -> NDArray[np.datetime64]:
+    return np.empty(0, "datetime64[D]")
+
+
+def _no_numbers() -> NDArray[np.float64]:
+    return np.empty(0)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesContent:
+    """How one target has moved as one track sees it, or the reason why that is not known.
+
+    Displacements are in mm along the line of sight, positive towards the satellite; NaN is not known. Either there are
+    dates, or `reason` says why not.
+    """
+
+    track: str
+    dates: NDArray[np.datetime64] = field(default_factory=_no_days)
+    """(date,) in days, ascending."""
+    displacement_mm: NDArray[np.float64] = field(default_factory=_no_numbers)
+    """(date,)"""
+    sigma_mm: NDArray[np.float64] = field(default_factory=_no_numbers)
+    """(date,) one standard error."""
+    fit_dates: NDArray[np.datetime64] = field(default_factory=_no_days)
+    """(n,) in days, ascending, as close as the line of the fit needs them."""
+    fit_mm: NDArray[np.float64] = field(default_factory=_no_numbers)
+    """(n,) the fit."""
+    breaks: tuple[date, ...] = ()
+    """First date of each further group of dates: no pair joins it to the dates before, and no line is drawn across."""
+    facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What was found out, in the order and the words in which it is shown."""
+    layers: tuple[Layer, ...] = ()
+    """Maps around the target, all covering `bounds`."""
+    bounds: Bounds | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        check_shape("displacement_mm", self.displacement_mm, self.dates.shape)
+        check_shape("sigma_mm", self.sigma_mm, self.dates.shape)
+        check_shape("fit_mm", self.fit_mm, self.fit_dates.shape)
+        for name, days in (("dates", self.dates), ("fit_dates", self.fit_dates)):
+            if not (np.diff(days.astype("datetime64[D]").astype(np.int64)) > 0).all():
+                raise ValueError(f"{name} of a series must ascend, instead got {days}")
+        if len(self.dates) == 0 and not self.reason:
+            raise ValueError("reason must say why there is no series, instead got nothing")
+        if self.layers and self.bounds is None:
+            raise ValueError("bounds must be given with layers, instead got None")
+
+
 @dataclass(frozen=True, eq=False)
 class ReportContent:
     """All that a report shows.
 
     `facts` are shown at the top in their order (area, dates, versions, duration ...); `settings` may be nested.
     `patches` gives the evidence maps by target id; None cuts them out of the layers of the tracks. `messages` are the
-    warnings of the whole run.
+    warnings of the whole run. `series` are by target id, one for each track, and are asked for once each; without any,
+    the report shows none.
     """
 
     title: str
@@ -127,6 +180,7 @@ class ReportContent:
     patches: Mapping[str, Sequence[Patch]] | None = None
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     messages: Sequence[str] = ()
+    series: Mapping[str, Sequence[SeriesContent]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def significance_histogram(values: NDArray[np.floating[Any]]) -> Histogram:

@@ -170,9 +170,7 @@ def _half_angle(r: Any) -> Any:
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
-def _judge(
-    first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, limit: float, sums: Any
-) -> None:
+def _judge(first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, limit: float, sums: Any) -> None:
     """Sum over pairs: real and imaginary phasors of all; number, squares and weighted squares of those within `limit`."""
     sums[:] = 0
     for k in range(np.uint64(first.size)):
@@ -247,6 +245,37 @@ def _join_groups(share: Any, inverse: Any, group: Any, days: Any, n: int, x: Any
             cov[d, 0, n] += 2 * along[d, g] + between[g, g]
 
 
+@njit(nogil=True, error_model="numpy", cache=True)
+def _write(
+    x: Any, cov: Any, group: Any, groups: Any, sums: Any, metres: float, least_scatter: float, least_pairs: int,
+    start: int, count: int, displacement: Any, sigma: Any, group_out: Any, quality: Any,
+) -> None:  # fmt: skip
+    """Turn the solution of a tile into displacement, standard errors and quality."""
+    for n in range(count):
+        pairs, p = sums[3, n], start + n
+        known = 0
+        for d in range(group.shape[0]):
+            known += group[d, n] > 0
+        freedom = pairs - (known - groups[n])
+        scatter = sums[5, n] / freedom if freedom > 0 else (least_scatter if least_scatter > 0 else math.nan)
+        quality[1, p] = pairs
+        quality[3, p] = math.sqrt(max(scatter, least_scatter))
+        if pairs < least_pairs:
+            groups[n] = 0
+            quality[0, p] = 0
+            quality[2, p] = math.nan
+        else:
+            quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0)
+            quality[2, p] = math.sqrt(sums[4, n] / pairs)
+    for d in range(group.shape[0]):
+        for n in range(count):
+            p = start + n
+            there = group[d, n] > 0 and groups[n] > 0
+            group_out[d, p] = group[d, n] if there else 0
+            displacement[d, p] = metres * x[d, n] if there else math.nan
+            sigma[d, p] = abs(metres) * quality[3, p] * math.sqrt(max(cov[d, 0, n], 0.0)) if there else math.nan
+
+
 @njit(parallel=True, nogil=True, error_model="numpy", cache=True)
 def invert(
     unw: NDArray[np.float32],
@@ -256,10 +285,13 @@ def invert(
     days: NDArray[np.float64],
     lanes: int,
     robust: bool,
-    x_out: NDArray[np.float32],
-    variance_out: NDArray[np.float32],
+    metres: float,
+    least_scatter: float,
+    least_pairs: int,
+    displacement: NDArray[np.float32],
+    sigma: NDArray[np.float32],
     group_out: NDArray[np.uint16],
-    sums_out: NDArray[np.float64],
+    quality: NDArray[np.float32],
     used_out: NDArray[np.float32],
 ) -> None:
     """Invert the network of every pixel.
@@ -278,14 +310,19 @@ def invert(
         Pixels of a tile.
     robust : bool
         Weigh pairs anew by their residuals.
-    x_out, variance_out : (date, pixel) float32
-        Phase relative to the pixel's first date, radians, and its variance for a unit of weight 1; anything where
-        `group_out` is 0.
+    metres : float
+        Displacement of a radian.
+    least_scatter : float
+        The reduced chi-square counts as this at least; with 0 it is not known where pairs are not redundant.
+    least_pairs : int
+        Pixels with fewer pairs have no solution.
+    displacement, sigma : (date, pixel) float32
+        Metres relative to the pixel's first date, and the standard error; NaN where not known.
     group_out : (date, pixel) uint16
-        Group of dates, from 1; 0 where the pixel has no pair at the date.
-    sums_out : (6, pixel) float64
-        Sums over pairs: cosine and sine of the residual, number of pairs; number, squared and weighted squared
-        residuals of those that count, which for `robust` are those less than half a cycle off.
+        Group of dates, from 1; 0 where not known.
+    quality : (4, pixel) float32
+        Temporal coherence; pairs that count, which for `robust` are those less than half a cycle off; their root mean
+        square residual; the standard deviation of the noise for a unit of weight.
     used_out : (pair, pixel) float32
         Weights used in the end; an array without pixels is not written to.
     """
@@ -323,10 +360,65 @@ def invert(
             for n in range(count):
                 if groups[n] > 1:
                     _join_groups(share, inverse, group, days, n, x, cov)
-            stop = start + count
-            x_out[:, start:stop] = x[:, :count]
-            variance_out[:, start:stop] = cov[:, 0, :count]
-            group_out[:, start:stop] = group[:, :count]
-            sums_out[:, start:stop] = sums[:, :count]
+            _write(
+                x, cov, group, groups, sums, metres, least_scatter, least_pairs, start, count,
+                displacement, sigma, group_out, quality,
+            )  # fmt: skip
             if used_out.shape[1] > 0:
-                used_out[:, start:stop] = final[:, :count]
+                used_out[:, start : start + count] = final[:, :count]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
+def accumulate_maps(
+    weights: NDArray[np.float32],
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    days: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    own: NDArray[np.float64],
+    together: NDArray[np.float64],
+) -> None:
+    """Add up how the noise of pairs enters the dates, over pixels.
+
+    Parameters
+    ----------
+    weights : (pair, pixel) float32
+        Weights used, not negative.
+    first, second, days
+        As in `invert`.
+    scale : (pixel,) float64
+        Standard deviation of the noise for a unit of weight 1.
+    own : (date, date) float64
+        Receives the covariances of the pixels.
+    together : (date, pair) float64
+        Receives the maps from noise of unit variance in each pair to the dates.
+    """
+    band = np.max(second - first)
+    share, inverse = np.empty((days.size, band, 1)), np.empty((days.size, 1))
+    flow, phase = np.empty((days.size, 1)), np.zeros((first.size, 1), np.float32)
+    group, groups = np.empty((days.size, 1), np.int64), np.empty(1, np.int64)
+    cov = np.empty((days.size, days.size))
+    for p in range(weights.shape[1]):
+        _assemble(first, second, phase, weights[:, p : p + 1], share, flow)
+        _eliminate(share, inverse, flow)
+        _number_groups(share, inverse, group, groups)
+        cov[:] = 0
+        for d in range(days.size):
+            cov[d, d] = 1
+            _solve_one(share, inverse, 0, cov[d])
+        if groups[0] > 1:
+            rows = _offset_rows(group[:, 0], days)
+            offset = rows @ cov
+            for d in range(days.size):
+                if group[d, 0] > 1:
+                    cov[d] += offset[group[d, 0] - 2]
+        for k in range(first.size):
+            root = scale[p] * math.sqrt(weights[k, p])
+            for d in range(days.size):
+                together[d, k] += root * (cov[d, second[k]] - cov[d, first[k]])
+        if groups[0] > 1:
+            across = cov @ rows.T
+            for d in range(days.size):
+                if group[d, 0] > 1:
+                    cov[:, d] += across[:, group[d, 0] - 2]
+        own += scale[p] ** 2 * cov

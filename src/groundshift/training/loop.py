@@ -140,8 +140,7 @@ class Trainer:
         began = saved = time.monotonic()
         machine = self.config.machine
         workers = self._supply.most_workers(machine.workers)
-        make: Callable[[int], dict[str, NDArray[Any]]] = _Batches(self.task, self._supply)
-        batches = prefetched(make, self.step, self.steps, workers)
+        batches = prefetched(_Batches(self.task, self._supply).make, self.step, self.steps, workers)
         with _stop_requests() as stop_requested:
             try:
                 while self.step < self.steps and not self._exhausted:
@@ -301,7 +300,8 @@ class _Batches(NamedTuple):
     task: Task
     supply: Supply
 
-    def __call__(self, step: int) -> dict[str, NDArray[Any]]:
+    def make(self, step: int) -> dict[str, NDArray[Any]]:
+        """Make the batch."""
         return {name: value.numpy() for name, value in self.task.batch(self.supply.tiles(step)).items()}
 
 

@@ -1,0 +1,437 @@
+"""From the pairs of a stack to the motion between dates: weighted least squares over the network of every pixel.
+
+A pair tells how far the ground moved from one date to the other. Where pairs overlap they tell it more than once, and
+displacement is what agrees with them best. Arrays are (pair, y, x) and (date, y, x); displacement is in metres,
+positive towards the satellite, and -wavelength / (4 pi) times the phase.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import date
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import scipy.special
+from numpy.typing import ArrayLike, NDArray
+
+from groundshift.checks import check_positive, check_shape
+from groundshift.errors import NoDataError
+from groundshift.pairs import DateGap, date_graph
+from groundshift.timeseries import _kernels
+from groundshift.timeseries.terms import DemError, estimate_dem_error
+from groundshift.types import Pair
+
+__all__ = ["DateCovariance", "Inverted", "covariance_of", "invert_network", "phase_weights"]
+
+_LEAST_VARIANCE = 0.01
+"""rad^2: coherence is an estimate, and below 0.1 rad other noise than decorrelation prevails."""
+_COHERENCES = np.linspace(0, 1, 257)
+_ANGLES = 256
+_CACHE_BYTES = 600_000
+"""Working memory of a tile of pixels, to stay within the cache of a core."""
+
+
+class Inverted(NamedTuple):
+    """Motion of every pixel over the dates of a network of pairs."""
+
+    dates: tuple[date, ...]
+    """Dates of all pairs, ascending."""
+    displacement: NDArray[np.float32]
+    """(date, y, x) metres, positive towards the satellite, zero at the first date (a pixel without pairs there: at its
+    own first one); NaN at dates that the pixel does not reach, and everywhere if it has too few pairs."""
+    sigma: NDArray[np.float32]
+    """(date, y, x) standard error of `displacement`, metres; zero at the date where that is zero by definition."""
+    groups: NDArray[np.uint16]
+    """(date, y, x) group of dates that the pixel's pairs join, from 1; 0 where `displacement` is NaN. From one group to
+    the next displacement is that of least velocity, and `sigma` does not know what happened between."""
+    temporal_coherence: NDArray[np.float32]
+    """(y, x) length of the mean phasor of the residuals, 0 to 1; 0 without a solution."""
+    n_pairs: NDArray[np.uint16]
+    """(y, x) pairs that count: with data and weight and, if robust, less than half a cycle off."""
+    residual: NDArray[np.float32]
+    """(y, x) root mean square residual of the pairs that count, radians; NaN without a solution."""
+    dem_error: NDArray[np.float32] | None
+    """(y, x) metres taken out, NaN where it is not known and was not; None if not asked for."""
+    gaps: tuple[DateGap, ...]
+    """Gaps between groups of dates that no pairs with data join, in order of time: crossed by minimum norm."""
+
+
+class DateCovariance(NamedTuple):
+    """Mean displacement over a mask, and how its errors depend on each other."""
+
+    dates: tuple[date, ...]
+    """Dates of all pairs, ascending."""
+    displacement: NDArray[np.float64]
+    """(date,) metres, zero at the first date known; NaN where not known."""
+    covariance: NDArray[np.float64]
+    """(date, date) square metres; NaN where either date is not known."""
+    n_pixels: int
+    """Pixels that know all these dates."""
+    correlation: float
+    """Mean correlation between the noise of two of these pixels, 0 to 1; 1 for a single one."""
+
+
+class _Task(NamedTuple):
+    """Pairs and dates as numbers, data as (pair, pixel)."""
+
+    dates: tuple[date, ...]
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    phase: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    metres: float
+    least_scatter: float
+    least_pairs: int
+    robust: bool
+
+
+class _Solution(NamedTuple):
+    """What the compiled inversion gives, (..., pixel)."""
+
+    displacement: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    groups: NDArray[np.uint16]
+    quality: NDArray[np.float32]
+    used: NDArray[np.float32]
+
+
+def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.float32]:
+    """Return the inverse variance of the phase of an interferogram.
+
+    Parameters
+    ----------
+    coherence : array
+        0 to 1, any shape; 0 and NaN mean no data, larger values count as 1.
+    nlooks : float
+        Independent looks, at least 1.
+
+    Returns
+    -------
+    float32 array
+        rad^-2, from 0.304 (phase anywhere in the circle) to 100 (0.1 rad, below which other noise prevails); 0
+        without data.
+
+    Raises
+    ------
+    ValueError
+        If `nlooks` is out of range.
+
+    Notes
+    -----
+    The variance is the mean of phi^2 over the distribution of the phase of distributed scatterers. For many looks or
+    high coherence it approaches (1 - coherence^2) / (2 nlooks coherence^2).
+
+    References
+    ----------
+    [Hanssen2001], equations 4.2.23 and 4.2.27.
+
+    Examples
+    --------
+    >>> phase_weights(np.array([0.0, 0.5, 0.99]), 20).round(1)
+    array([  0. ,  12.2, 100. ], dtype=float32)
+    """
+    if not (math.isfinite(nlooks) and nlooks >= 1):
+        raise ValueError(f"nlooks must be at least 1, instead got {nlooks}")
+    known = coherence > 0
+    found = np.interp(np.where(known, coherence, 0), _COHERENCES, _weights_of_looks(float(nlooks)))
+    return np.where(known, found, 0).astype(np.float32)
+
+
+def invert_network(
+    unw: NDArray[np.floating],
+    weights: ArrayLike | None,
+    pairs: Sequence[Pair],
+    wavelength: float,
+    *,
+    dem_per_metre: NDArray[np.float64] | None = None,
+    robust: bool = False,
+    least_pairs: int = 2,
+) -> Inverted:
+    """Find the motion of every pixel that agrees best with its pairs.
+
+    Parameters
+    ----------
+    unw : (pair, y, x) float array
+        Unwrapped phase of reference times conjugate secondary, radians; NaN where missing.
+    weights : (pair, y, x) or (pair,) array, or None
+        Inverse variances of the phase, rad^-2 (`phase_weights`); zero, negative and NaN leave a pair out. None weighs
+        all alike, of unknown variance.
+    pairs : sequence of Pair
+        In any order; they need not be connected.
+    wavelength : float
+        Metres, positive.
+    dem_per_metre : (date,) array, optional
+        Displacement that a metre of DEM error feigns at each date (`terms.dem_per_metre`); the DEM error is estimated
+        and taken out.
+    robust : bool
+        Leave out pairs that lie whole cycles off the others.
+    least_pairs : int
+        Pixels with fewer pairs have no solution.
+
+    Returns
+    -------
+    Inverted
+        Displacement with standard errors, and how well the pairs agree.
+
+    Raises
+    ------
+    NoDataError
+        If there are no pairs.
+    InseparableTermError
+        If the DEM error is asked for and cannot be told from motion.
+    ValueError
+        If shapes do not fit.
+
+    Notes
+    -----
+    *Least squares.* With A the incidence of pairs and dates and W the weights, x minimises (phi - A x)' W (phi - A x).
+
+    *Gaps.* Where pairs do not join all dates of a pixel, x is the solution of least squared velocity between its
+    successive dates: that of the singular value decomposition of the design matrix in velocities. Each group of dates
+    is solved by itself; the offsets g of groups minimise the sum of ((x_b + g_b - x_a - g_a) / (t_b - t_a))^2 over
+    successive dates a, b of different groups.
+
+    *Standard errors* are those of G W^-1 G' with x = G phi, times the reduced chi-square of the residuals. Where
+    weights are given the latter counts as 1 at least: averaged pairs share part of their noise and then close better
+    than they are. Errors that belong to dates (air) close in every triangle and are not part of it. Pairs without
+    redundancy have the error of their weights, or NaN without weights.
+
+    *Robust.* Iterative reweighting, first for the L1 norm of the residuals, then by Tukey's bisquare with half a cycle
+    (pi rad) as its limit: unwrapping errors are whole cycles, so that no estimate of the noise is needed, and a pair
+    beyond the limit does not count. Of two equally trusted pairs that contradict each other none can be chosen; the
+    standard error then becomes very large.
+
+    *DEM error.* Estimated from the displacement of the dates (`terms.estimate_dem_error`) and taken out of the pairs,
+    which are then inverted again; its standard error is added in quadrature.
+
+    References
+    ----------
+    [Berardino2002], equations 11 to 16; [Pepe2006], equation 8, for the temporal coherence; [Holland1977] for robust
+    reweighting.
+
+    Examples
+    --------
+    >>> days = [date(2020, 1, 1), date(2020, 1, 13), date(2020, 1, 25)]
+    >>> pairs = [Pair(days[0], days[1]), Pair(days[1], days[2]), Pair(days[0], days[2])]
+    >>> unw = np.array([1.0, 1.0, 2.0]).reshape(3, 1, 1)
+    >>> (invert_network(unw, None, pairs, 4 * np.pi).displacement[:, 0, 0] + 0).round(3)
+    array([ 0., -1., -2.], dtype=float32)
+    """
+    task = _prepared(unw, weights, pairs, wavelength, robust, least_pairs)
+    shape = np.shape(unw)[1:]
+    dem = None
+    if dem_per_metre is not None:
+        task, dem = _without_dem_error(task, np.asarray(dem_per_metre, np.float64))
+    found = _solve(task)
+    sigma = found.sigma
+    if dem is not None:
+        lever = dem_per_metre[:, np.newaxis] - dem_per_metre[np.argmax(found.groups > 0, axis=0)]
+        sigma = np.hypot(sigma, np.nan_to_num(lever * dem.sigma)).astype(np.float32)
+    return Inverted(
+        dates=task.dates,
+        displacement=found.displacement.reshape(-1, *shape),
+        sigma=sigma.reshape(-1, *shape),
+        groups=found.groups.reshape(-1, *shape),
+        temporal_coherence=found.quality[0].reshape(shape),
+        n_pairs=found.quality[1].astype(np.uint16).reshape(shape),
+        residual=found.quality[2].reshape(shape),
+        dem_error=None if dem is None else dem.error.reshape(shape),
+        gaps=_gaps_crossed(task, pairs),
+    )
+
+
+def covariance_of(
+    unw: NDArray[np.floating],
+    weights: ArrayLike | None,
+    pairs: Sequence[Pair],
+    wavelength: float,
+    mask: NDArray[np.bool_],
+    *,
+    dem_per_metre: NDArray[np.float64] | None = None,
+    robust: bool = False,
+    least_pairs: int = 2,
+) -> DateCovariance:
+    """Return the mean displacement over a mask with its full covariance; a mask of one pixel gives that pixel's.
+
+    Parameters
+    ----------
+    unw, weights, pairs, wavelength, dem_per_metre, robust, least_pairs
+        As for `invert_network`.
+    mask : (y, x) bool array
+        Pixels to average.
+
+    Returns
+    -------
+    DateCovariance
+        Of the dates and pixels that make up the largest block without a hole.
+
+    Raises
+    ------
+    NoDataError
+        If no pixel of the mask has a solution, or there are no pairs.
+    InseparableTermError
+        If the DEM error is asked for and cannot be told from motion.
+    ValueError
+        If shapes do not fit.
+
+    Notes
+    -----
+    A mean whose pixels change from date to date would jump. Dates are taken in order of how many pixels know them, as
+    many as make dates times pixels that know all of them the most; the mean is relative to the first of these dates.
+
+    Pixels are not independent. With x_p = G_p phi_p, and r the mean correlation between the noise of one pair at two
+    pixels of the mask, the same for all pairs,
+
+        cov = ((1 - r) sum_p G_p S_p G_p' + r (sum_p G_p S_p^(1/2)) (sum_p G_p S_p^(1/2))') / n^2 ,
+
+    where S_p is W_p^-1 times the reduced chi-square of the pixel, as in `invert_network`. r is measured from the
+    residuals. The variance of a mean depends on the mean correlation alone, however it falls off with distance. The
+    error of the DEM error comes from the air of whole dates and is taken to be the same in all pixels. Robust weights
+    count as if they had been given.
+    """
+    check_shape("mask", mask, np.shape(unw)[1:])
+    chosen = mask.ravel()
+    task = _prepared(unw, weights, pairs, wavelength, robust, least_pairs)
+    weight = task.weight[:, chosen] if task.weight.shape[1] > 1 else task.weight
+    task = task._replace(phase=task.phase[:, chosen].copy(), weight=weight.copy())
+    dem = None
+    if dem_per_metre is not None and chosen.any():
+        task, dem = _without_dem_error(task, np.asarray(dem_per_metre, np.float64))
+    found = _solve(task, keep_weights=True)
+    dates, pixels = _whole_block(found.groups > 0)
+    n = int(pixels.sum())
+    if n == 0:
+        raise NoDataError(f"none of {int(chosen.sum())} pixels has a solution; choose another place")
+    used, scale = np.ascontiguousarray(found.used[:, pixels]), found.quality[3, pixels].astype(np.float64)
+    size = len(task.dates)
+    own, together = np.zeros((size, size)), np.zeros((size, len(pairs)))
+    _kernels.accumulate_maps(used, task.first, task.second, _days(task.dates), scale, own, together)
+    start = int(np.argmax(dates))
+    level = np.eye(size)
+    level[:, start] -= 1
+    r = _noise_correlation(task, found.displacement[:, pixels], task.phase[:, pixels], used)
+    covariance = level @ ((1 - r) * own + r * together @ together.T) @ level.T * (task.metres / n) ** 2
+    if dem is not None:
+        lever = dem_per_metre - dem_per_metre[start]
+        covariance += np.outer(lever, lever) * float(np.mean(np.nan_to_num(dem.sigma[pixels]))) ** 2
+    mean = (found.displacement[:, pixels] - found.displacement[start, pixels]).mean(axis=1, dtype=np.float64)
+    covariance[~(dates[:, np.newaxis] & dates)] = np.nan
+    return DateCovariance(task.dates, np.where(dates, mean, np.nan), covariance, n, r)
+
+
+@lru_cache(maxsize=8)
+def _weights_of_looks(nlooks: float) -> NDArray[np.float64]:
+    """Tabulate inverse phase variances at `_COHERENCES`."""
+    node, part = np.polynomial.legendre.leggauss(_ANGLES)
+    angle, part = math.pi * node, math.pi * part
+    gamma = _COHERENCES[:-1, np.newaxis]
+    beta = gamma * np.cos(angle)
+    # With Euler's transform of the hypergeometric function its factor stays below 1, and nothing overflows.
+    ratio = ((1 - gamma**2) / (1 - beta**2)) ** nlooks / np.sqrt(1 - beta**2)
+    rise = math.exp(math.lgamma(nlooks + 0.5) - math.lgamma(nlooks)) / (2 * math.sqrt(math.pi))
+    density = ratio * (rise * beta + scipy.special.hyp2f1(0.5 - nlooks, -0.5, 0.5, beta**2) / (2 * math.pi))
+    variance = (density * angle**2) @ part / (density @ part)
+    return 1 / np.maximum(np.append(variance, 0), _LEAST_VARIANCE)
+
+
+def _prepared(
+    unw: NDArray[np.floating],
+    weights: ArrayLike | None,
+    pairs: Sequence[Pair],
+    wavelength: float,
+    robust: bool,
+    least_pairs: int,
+) -> _Task:
+    """Check what was given and bring it into the form of the compiled code."""
+    if not pairs:
+        raise NoDataError("no pair to invert; give at least one interferogram")
+    check_positive("wavelength", wavelength)
+    check_positive("least_pairs", least_pairs)
+    check_shape("unw", unw, (len(pairs), *np.shape(unw)[1:]))
+    weight = np.asarray(1.0 if weights is None else weights, np.float32)
+    if weight.ndim != 1:
+        weight = np.broadcast_to(weight, (len(pairs),)) if weights is None else weight
+    if weight.shape != (len(pairs),):
+        check_shape("weights", weight, unw.shape)
+    dates = tuple(sorted({day for pair in pairs for day in (pair.reference, pair.secondary)}))
+    index = {day: k for k, day in enumerate(dates)}
+    return _Task(
+        dates=dates,
+        first=np.array([index[pair.reference] for pair in pairs]),
+        second=np.array([index[pair.secondary] for pair in pairs]),
+        phase=np.ascontiguousarray(unw, np.float32).reshape(len(pairs), -1),
+        weight=np.ascontiguousarray(weight).reshape(len(pairs), -1),
+        metres=-wavelength / (4 * math.pi),
+        least_scatter=0.0 if weights is None else 1.0,
+        least_pairs=least_pairs,
+        robust=robust,
+    )
+
+
+def _days(dates: Sequence[date]) -> NDArray[np.float64]:
+    """Days since the first date."""
+    return np.array([(day - dates[0]).days for day in dates], np.float64)
+
+
+def _solve(task: _Task, *, keep_weights: bool = False) -> _Solution:
+    """Invert all pixels."""
+    pairs, pixels = task.phase.shape
+    size = len(task.dates)
+    band = int((task.second - task.first).max())
+    lanes = int(np.clip(_CACHE_BYTES / (8 * size * (2 * band + 5) + 12 * pairs) // 8 * 8, 8, 128))
+    found = _Solution(
+        displacement=np.empty((size, pixels), np.float32),
+        sigma=np.empty((size, pixels), np.float32),
+        groups=np.empty((size, pixels), np.uint16),
+        quality=np.empty((4, pixels), np.float32),
+        used=np.empty((pairs, pixels if keep_weights else 0), np.float32),
+    )
+    _kernels.invert(
+        task.phase, task.weight, task.first, task.second, _days(task.dates), lanes, task.robust, task.metres,
+        task.least_scatter, task.least_pairs, *found,
+    )  # fmt: skip
+    return found
+
+
+def _without_dem_error(task: _Task, per_metre: NDArray[np.float64]) -> tuple[_Task, DemError]:
+    """Estimate the DEM error and take it out of the pairs, where it is known."""
+    found = _solve(task)
+    dem = estimate_dem_error(task.dates, found.displacement, found.groups, per_metre)
+    of_pair = ((per_metre[task.second] - per_metre[task.first]) / task.metres).astype(np.float32)
+    return task._replace(phase=task.phase - of_pair[:, np.newaxis] * np.nan_to_num(dem.error)), dem
+
+
+def _gaps_crossed(task: _Task, pairs: Sequence[Pair]) -> tuple[DateGap, ...]:
+    """Find the gaps in the network of the pairs that any pixel can use."""
+    used = [
+        pair
+        for pair, phase, weight in zip(pairs, task.phase, task.weight, strict=True)
+        if (np.isfinite(phase) & (weight > 0)).any()
+    ]
+    return tuple(gap for gap in date_graph(used).gaps if not gap.connected)
+
+
+def _whole_block(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Choose dates and pixels that know all of them, so that there are most values: masks (date,) and (pixel,)."""
+    order = np.argsort(-known.sum(axis=1), kind="stable")
+    whole = np.logical_and.accumulate(known[order])
+    count = int(np.argmax(whole.sum(axis=1) * np.arange(1, len(order) + 1))) + 1
+    dates = np.zeros(len(order), bool)
+    dates[order[:count]] = True
+    return dates, whole[count - 1]
+
+
+def _noise_correlation(
+    task: _Task, displacement: NDArray[np.float32], phase: NDArray[np.float32], used: NDArray[np.float32]
+) -> float:
+    """Measure the mean correlation of residuals between two pixels, each pixel's scaled to unit scatter."""
+    if phase.shape[1] < 2:
+        return 1.0
+    moved = (displacement[task.second] - displacement[task.first]).astype(np.float64) / task.metres
+    off = np.where(used > 0, np.sqrt(used) * (phase - moved), 0)
+    scatter = np.sqrt(np.mean(off**2, axis=0))
+    off = np.divide(off, scatter, out=np.zeros_like(off), where=scatter > 0)
+    squares = (off**2).sum(axis=1)
+    most = ((np.count_nonzero(used, axis=1) - 1) * squares).sum()
+    return float(np.clip((off.sum(axis=1) ** 2 - squares).sum() / most, 0, 1)) if most > 0 else 1.0
