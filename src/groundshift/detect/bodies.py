@@ -25,7 +25,7 @@ _LEAST_NODES = 4
 
 
 def decode_bodies(
-    body: NDArray[np.float32], offset: NDArray[np.float32], *, least_score: float = 0.05
+    body: NDArray[np.float32], offset: NDArray[np.float32], known: NDArray[np.bool_], *, least_score: float = 0.05
 ) -> list[Prediction]:
     """Read bodies from the maps of a network.
 
@@ -35,6 +35,8 @@ def decode_bodies(
         Probability that a node belongs to a moving body.
     offset : (2, y, x) float array
         From a node to the centre of its body: rows, columns, in nodes.
+    known : (y, x) bool array
+        Nodes with data. Of others a network was never told what they are; only holes in a body belong to it.
     least_score : float
         Fainter bodies are left out.
 
@@ -44,7 +46,7 @@ def decode_bodies(
         With masks, the highest score first. The score is the probability of the body's core, the ninth decile over its
         nodes.
     """
-    rows, columns = np.nonzero(body > _FAINTEST)
+    rows, columns = np.nonzero((body > _FAINTEST) & known)
     if rows.size == 0:
         return []
     way = offset[:, rows, columns]

@@ -158,7 +158,7 @@ class NetworkDetector:
             return maps
 
         maps = blend_tiles(run, planes, known)
-        return decode_bodies(maps[0][0], maps[1]) if maps else []
+        return decode_bodies(maps[0][0], maps[1], known) if maps else []
 
     def _boxes(self, radians: NDArray[np.float32], known: NDArray[np.bool_]) -> list[Prediction]:
         """Find boxes on the gradient along one direction."""

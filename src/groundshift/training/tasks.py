@@ -97,7 +97,7 @@ class BodyTask:
             body = torch.sigmoid(maps.body)[0, 0].float().cpu().numpy()
             offset = maps.offset[0].float().cpu().numpy()
             y, x = sample.labels.shape
-            found.append(decode_bodies(body[:y, :x], offset[:, :y, :x]))
+            found.append(decode_bodies(body[:y, :x], offset[:, :y, :x], sample.planes[PLANES.index("known")] > 0))
         return found
 
     def exported(self, model: nn.Module) -> nn.Module:
