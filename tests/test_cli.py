@@ -17,7 +17,9 @@ from affine import Affine
 
 from groundshift.workflows.config import DetectConfig, StackConfig
 
-COMMANDS = ["info", "survey", "stack", "detect", "simulate", "demo", "samples", "gallery", "train", "evaluate"]
+COMMANDS = [
+    "info", "survey", "stack", "detect", "series", "export", "simulate", "demo", "samples", "gallery", "train", "evaluate",
+]  # fmt: skip
 
 
 def only_line(ran, code, pattern):

@@ -1,13 +1,27 @@
+import json
 import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import get_args
 
+import numpy as np
 import pytest
 from shapely import MultiPolygon, Point
+from tests.report.contents import make_series
 
 from groundshift.errors import OutputError
-from groundshift.report import MaskShare, ReportContent, render_report, write_report
+from groundshift.inventory import Review
+from groundshift.report import (
+    MaskShare,
+    ReportContent,
+    SeriesContent,
+    html,
+    make_layer,
+    render_report,
+    render_target,
+    write_report,
+)
 
 HOSTILE = "</script><script>alert('x')</script><img src=http://a.example/x onerror=alert(1)>\"'`$${{7*7}}"
 
@@ -161,3 +175,78 @@ def test_a_place_that_cannot_be_written_is_one_line(bare, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"report\.html: cannot be written"):
         write_report(tmp_path / "file" / "report.html", bare)
+
+
+def test_without_series_the_page_has_nothing_of_them(page_file):
+    page = Page(page_file.read_text())
+    assert not {a.get("id") for _, a in page.elements} & {"panel", "series-data", "live-data", "review"}
+    assert "template" not in [t for t, _ in page.elements]
+    assert "series" not in page.text
+
+
+def test_every_target_has_its_facts_or_the_reason_for_having_none(moving):
+    text = render_report(moving)
+    page = Page(text)
+    assert "−30.0 ± 1.2 mm/yr" not in page.text  # facts are shown as they are given
+    assert page.text.count("-30.0 ± 1.2 mm/yr") == 2
+    assert "No series: no stable ground within 2 km" in page.text
+    assert "No series: none was made for this target." in page.text
+    assert text.count('class="small-plot"') == 1
+    assert page.text.count("inverted velocity (mm/yr)") == 2
+
+
+def test_targets_beyond_the_maps_have_facts_and_are_told_what_is_left_out(moving, monkeypatch):
+    monkeypatch.setattr(html, "MOST_PATCHES", 1)
+    first, second, third = moving.targets
+    second = replace(second, score=0.5)
+    content = replace(
+        moving, targets=[first, second, third], series={t.id: (make_series(t),) for t in (first, second, third)}
+    )
+    page = Page(render_report(content))
+    assert [a["id"] for t, a in page.elements if t == "template"] == ["s2", "s1"]
+    assert page.text.count("The maps of this target are left out to keep this file small") == 2
+    monkeypatch.setattr(html, "MOST_VALUES", 70)
+    short = render_report(content)
+    items = json.loads(re.search(r'id="series-data">(.*?)</script>', short).group(1))["items"]
+    assert {key: len(of) for key, of in items.items()} == {"0": 1, "2": 0, "1": 0}
+    assert short.count("The maps and series of this target are left out to keep this file small") == 2
+
+
+def test_text_of_series_stays_text(moving):
+    target = moving.targets[0]
+    hostile = replace(
+        make_series(target, HOSTILE, facts={HOSTILE: HOSTILE}),
+        layers=(make_layer("velocity", HOSTILE, np.ones((3, 3)), unit=HOSTILE),),
+    )
+    content = replace(moving, series={target.id: (hostile, SeriesContent("T2", reason=HOSTILE))})
+    plain, page = Page(render_report(moving)), Page(render_report(content))
+    assert page.count("script") == plain.count("script")
+    assert page.count("img") == 0
+    assert not [k for _, a in page.elements for k in a if k.startswith("on")]
+    assert page.text.count(HOSTILE) >= 4
+    told = render_target(content, target)
+    assert Page(told["html"]).count("script") == Page(told["html"]).count("img") == 0
+    assert "</script" not in told["html"]
+
+
+def test_the_page_of_the_viewer_holds_nothing_of_single_targets_and_may_ask_its_own_server_only(moving):
+    page = Page(render_report(moving, live={"token": "t</script>", "reviews": {}}))
+    assert "template" not in [t for t, _ in page.elements]
+    assert "No series" not in page.text
+    policy = next(a["content"] for t, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+    assert "connect-src 'self';" in policy
+    assert sorted(a["data-review"] for t, a in page.elements if t == "button" and "data-review" in a) == sorted(
+        get_args(Review)
+    )
+
+
+def test_what_is_told_of_one_target_is_what_its_card_tells(moving):
+    target = moving.targets[0]
+    told = render_target(moving, target)
+    assert list(told["series"]["items"]) == [target.id]
+    assert [t["name"] for t in told["series"]["tracks"]] == ["T1", "T2"]
+    text = Page(told["html"]).text
+    card = Page(render_report(moving)).text
+    assert "Unwrapped and inverted" in text
+    for line in filter(None, map(str.strip, text.splitlines())):
+        assert line in card

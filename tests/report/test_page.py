@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from tests.report.contents import make_series
 
-from groundshift.report import Bounds, ReportContent, TrackContent, make_layer, write_report
+from groundshift.report import Bounds, ReportContent, SeriesContent, TrackContent, make_layer, write_report
 from groundshift.report.html import MOST_PATCHES
 
 READY = "document.documentElement.dataset.map === 'ready'"
@@ -140,3 +141,143 @@ def test_two_thousand_targets_open(browser, large_file):
     assert browser.complaints == []
     assert browser.run("document.querySelectorAll('#table tbody tr').length") == 2000
     assert browser.run("document.querySelectorAll('.card').length") == MOST_PATCHES
+
+
+SHOWN = "document.getElementById('panel').dataset.shown === '{}'"
+PLOTTED = (
+    "(() => {{ const doc = Bokeh.documents.find((d) => d.get_model_by_name('series-plot'));"
+    " return doc.get_model_by_name('series-{}').data; }})()"
+)
+
+
+ON_MAP = """(() => {
+  const plot = Bokeh.documents[0].get_model_by_name('plot');
+  const data = Bokeh.documents[0].get_model_by_name('targets').data;
+  const all = (n) => [...n.querySelectorAll('*')].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
+  document.getElementById('map').scrollIntoView({ behavior: 'instant' });
+  const box = all(document.getElementById('map')).find((e) => e.tagName === 'CANVAS').getBoundingClientRect();
+  const frame = Bokeh.index.find_one(plot).frame.bbox;
+  const part = (range, value) => (value - range.start) / (range.end - range.start);
+  return [box.left + frame.left + part(plot.x_range, data.x[0]) * frame.width,
+    box.top + frame.bottom - part(plot.y_range, data.y[0]) * frame.height];
+})()"""
+"""Where on the screen the first target is drawn."""
+
+
+@pytest.fixture
+def moved(browser, moving_file):
+    browser.media()
+    browser.open(moving_file.as_uri(), READY)
+    return browser
+
+
+def choose(browser, number, name):
+    browser.run(f"document.querySelectorAll('.pick')[{number}].click()")
+    browser.wait(SHOWN.format(name))
+
+
+def test_a_click_on_a_target_shows_its_series(moved, moving, moving_file):
+    assert moved.run("document.getElementById('panel').hidden")
+    # On the map: where its mark is drawn.
+    moved.click(*moved.run(ON_MAP))
+    first = moving.targets[0]
+    moved.wait(SHOWN.format(first.id))
+    points = moved.run(PLOTTED.format("points"))
+    series = moving.series[first.id]
+    assert points["track"] == ["T1"] * 30 + ["T2"] * 30
+    np.testing.assert_allclose(points["y"], np.concatenate([s.displacement_mm for s in series]), atol=0.01)
+    days = np.concatenate([s.dates for s in series])
+    np.testing.assert_array_equal(np.array(points["x"]) / 86_400_000, days.astype(int))
+    bars = moved.run(PLOTTED.format("bars"))
+    np.testing.assert_allclose(np.subtract(bars["high"], bars["low"]), 4.0, atol=0.01)
+    # No line is drawn across the break, and the time between is shaded.
+    lines = moved.run(PLOTTED.format("lines"))
+    assert [len(xs) for xs in lines["xs"]] == [15, 15, 15, 15]
+    gaps = moved.run(PLOTTED.format("gaps"))
+    assert np.subtract(gaps["x1"], gaps["x0"]).tolist() == [212 * 86_400_000] * 2
+    fits = moved.run(PLOTTED.format("fits"))
+    np.testing.assert_allclose(fits["ys"][0], series[0].fit_mm, atol=0.01)
+    text = moved.run("document.getElementById('panel').textContent")
+    for part in ("-30.0 ± 1.2 mm/yr", "steady: no wave, no turn", "Evidence of the stack"):
+        assert part in text
+    maps = "[...document.querySelectorAll('#panel figcaption')].map((f) => f.textContent)"
+    assert sum("temporal coherence" in caption for caption in moved.run(maps)) == 2
+    assert moved.complaints == []
+    assert moved.asked == [moving_file.as_uri()]
+
+
+def test_the_next_target_takes_the_place_and_one_without_series_tells_why(moved, moving):
+    first, second, third = (t.id for t in moving.targets)
+    choose(moved, 0, first)
+    moved.run("document.getElementById('after').click()")
+    moved.wait(SHOWN.format(second))
+    assert moved.run(MODEL.format("targets") + ".selected.indices") == [1]
+    assert "No series: no stable ground within 2 km" in moved.run("document.getElementById('panel').innerText")
+    assert not moved.run("document.getElementById('series').checkVisibility()")
+    moved.run("document.getElementById('after').click()")
+    moved.wait(SHOWN.format(third))
+    assert "No series: none was made for this target." in moved.run("document.getElementById('panel').innerText")
+    moved.run("document.getElementById('after').click()")
+    moved.wait(SHOWN.format(first))
+    assert moved.run("document.getElementById('series').checkVisibility()")
+
+
+def test_the_panel_is_reached_and_left_by_keyboard(moved, moving):
+    moved.run("document.querySelectorAll('.pick')[1].focus()")
+    moved.press("Enter", 13, "\r")
+    moved.wait(SHOWN.format(moving.targets[1].id))
+    moved.wait("document.activeElement.id === 'panel-title'")
+    moved.press("Escape", 27)
+    moved.wait("document.getElementById('panel').hidden")
+    assert moved.run("document.activeElement.textContent") == moving.targets[1].id
+    assert moved.run(MODEL.format("targets") + ".selected.indices") == []
+
+
+def test_series_of_two_thousand_targets_are_drawn_in_one_plot(browser, large_file):
+    browser.media()
+    browser.open(large_file.as_uri(), READY)
+    for number in (0, 1999, 1000):
+        choose(browser, number, f"GS-{number:05d}")
+        assert len(browser.run(PLOTTED.format("points") + ".x")) == 120
+    assert browser.run("Bokeh.documents.length") == 2
+    assert browser.complaints == []
+
+
+def test_hostile_text_in_series_runs_nothing(browser, moving, tmp_path):
+    text = "<script>window.attacked = 1</script><img src=x onerror='window.attacked = 2'>"
+    target = moving.targets[0]
+    path = tmp_path / "report.html"
+    hostile = make_series(target, text, facts={text: text})
+    write_report(path, replace(moving, series={target.id: (hostile, SeriesContent("T2", reason=text))}))
+    browser.open(path.as_uri(), READY)
+    choose(browser, 0, target.id)
+    assert browser.complaints == []
+    assert browser.run("typeof window.attacked") == "undefined"
+    for part in ("series-key", "panel-body"):
+        assert text in browser.run(f"document.getElementById('{part}').textContent")
+
+
+def test_the_plot_is_dark_on_a_dark_screen_and_light_on_paper(moved, moving):
+    choose(moved, 0, moving.targets[0].id)
+    border = "String(Bokeh.documents[1].get_model_by_name('series-plot').border_fill_color)"
+    moved.media(scheme="dark")
+    moved.wait(f"{border}.includes('#14191d')")
+    moved.media(media="print", scheme="dark")
+    moved.run("window.dispatchEvent(new Event('beforeprint'))")
+    assert "#ffffff" in moved.run(border)
+    assert not moved.run("document.querySelector('.panel-buttons').checkVisibility()")
+    assert moved.run("document.querySelector('.small-plot').checkVisibility()")
+    moved.media()
+
+
+def test_an_address_may_name_a_target(browser, moving, moving_file):
+    browser.media()
+    second = moving.targets[1].id
+    browser.open(f"{moving_file.as_uri()}#target={second}", READY)
+    browser.wait(SHOWN.format(second))
+    choose(browser, 0, moving.targets[0].id)
+    assert browser.run("location.hash") == f"#target={moving.targets[0].id}"
+    browser.run("document.getElementById('shut').click()")
+    assert browser.run("location.hash") == ""
+    browser.run("location.hash = '#target=unknown'")
+    assert browser.run("document.getElementById('panel').hidden")

@@ -38,6 +38,16 @@ app.command(
     help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",
 )
 app.command(
+    "groundshift.cli.surveys:series",
+    name="series",
+    help="Follow the targets of a survey through time. Run again after changing settings; what is the same is kept.",
+)
+app.command(
+    "groundshift.cli.exports:export",
+    name="export",
+    help="Export the targets of a survey, or the series of one, for a GIS, a database or another program.",
+)
+app.command(
     "groundshift.cli.scenes:demo",
     name="demo",
     help="Run the whole chain on a simulated scene and hold the result against its truth.",

@@ -28,7 +28,14 @@ from groundshift.cli.options import (
     typed_command,
 )
 from groundshift.errors import MissingFileError
-from groundshift.workflows.config import DetectConfig, MaskConfig, ScreenConfig, StackConfig, SurveyConfig
+from groundshift.workflows.config import (
+    DetectConfig,
+    MaskConfig,
+    ScreenConfig,
+    SeriesConfig,
+    StackConfig,
+    SurveyConfig,
+)
 from groundshift.workflows.output import check_paths
 from groundshift.workflows.progress import Reporter, count_of
 
@@ -82,6 +89,7 @@ def survey(
     detect: Annotated[DetectConfig | None, Flat] = None,
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
+    series: Annotated[SeriesConfig | None, Flat] = None,
     sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
     seed: Annotated[int | None, Parameter(help="Seed of that draw (0).")] = None,
     dry_run: DryRun = False,
@@ -91,7 +99,7 @@ def survey(
     """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack, detect=detect, mask=mask, screen=screen, sample_size=sample_size, seed=seed,
+        stack=stack, detect=detect, mask=mask, screen=screen, series=series, sample_size=sample_size, seed=seed,
     )  # fmt: skip
     check_paths(settings.output, settings.inputs, settings.mask.files)
     if dry_run:
@@ -163,6 +171,50 @@ def detect(
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
         conclude(run_detect(settings, reporter, typed_command()), reporter, as_json)
+    return 0
+
+
+def series(
+    survey: Annotated[Path | None, Parameter(help="Folder that `survey` or `detect` wrote.")] = None,
+    inputs: Annotated[
+        tuple[Path, ...], Parameter(help="Folders or files of the interferograms that it was made from.")
+    ] = (),
+    *,
+    config: ConfigFile = None,
+    product: Product = None,
+    pattern: Pattern = None,
+    wavelength: Wavelength = None,
+    series: Annotated[SeriesConfig | None, Flat] = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> int:
+    """Follow the targets of a survey through time: unwrap around each, invert, date."""
+    if survey is None or not inputs:
+        raise UsageError("name the folder of a survey, then its interferograms: groundshift series OUT INPUT...")
+    settings = settings_of(
+        config, inputs=inputs, output=survey, product=product, pattern=pattern, wavelength=wavelength, series=series
+    )
+    from groundshift.workflows.stages import run_series
+
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl" if survey.is_dir() else None) as reporter:
+        done = run_series(settings, reporter)
+        if as_json:
+            print_json(
+                {
+                    "survey": str(done.folder),
+                    "targets": [
+                        {"id": t.id, "velocity_los_mm_yr": t.velocity_los_mm_yr, "behaviour": t.behaviour,
+                         "velocity_sigma_mm_yr": t.velocity_sigma_mm_yr, "reason": done.reasons.get(t.id, "")}
+                        for t in done.targets
+                    ],
+                }
+            )  # fmt: skip
+        else:
+            for name, reason in done.reasons.items():
+                reporter.warn(f"{name} has no series: {reason}")
+            followed = len(done.targets) - len(done.reasons)
+            reporter.say(f"{count_of(followed, 'target')} followed, series in {done.folder / 'series'}")
+            reporter.say(f"report: {done.folder / 'report.html'}")
     return 0
 
 

@@ -8,11 +8,13 @@ that no number changes. NaN is not known.
 import io
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import CRS
 
@@ -66,14 +68,15 @@ def export_mintpy(path: Path, patch: PatchSeries) -> tuple[Path, ...]:
     path = Path(path)
     if path.name != "timeseries.h5":
         raise ValueError(f"path must be named timeseries.h5, instead got {path}")
-    upright = _upright(patch)
+    patch = _north_up(patch)
     on_map = isinstance(patch.grid, MapGrid)
-    geometry = path.with_name(_GEOMETRIES[0 if on_map else 1])
-    stale = path.with_name(_GEOMETRIES[1 if on_map else 0])
+    geometry, stale = (path.with_name(name) for name in (_GEOMETRIES if on_map else reversed(_GEOMETRIES)))
+    shared = _shared(patch)
+    measured = {**shared, "REF_DATE": shared["START_DATE"], **_reference(patch)}
     files = {
-        path: _timeseries(upright),
-        path.with_name("velocity.h5"): _velocity(upright),
-        geometry: _geometry(upright),
+        path: _timeseries(patch, measured),
+        path.with_name("velocity.h5"): _velocity(patch, measured),
+        geometry: _geometry(patch, shared),
     }
     for place in (*files, stale):
         _check_ours(place)
@@ -84,88 +87,90 @@ def export_mintpy(path: Path, patch: PatchSeries) -> tuple[Path, ...]:
     return tuple(files)
 
 
-class _Upright(NamedTuple):
-    """A patch with its arrays as MintPy wants them, and the attributes that all its files share."""
+def _north_up(patch: PatchSeries) -> PatchSeries:
+    """Turn a map so that its rows run from north to south and its columns from west to east, as MintPy has them."""
+    grid = patch.grid
+    if not isinstance(grid, MapGrid) or grid.axis_signs == (-1, 1):
+        return patch
+    (y_sign, x_sign), (height, width), t = grid.axis_signs, grid.shape, grid.transform
+    corner = (t.c if x_sign > 0 else t.c + t.a * width, t.f if y_sign < 0 else t.f + t.e * height)
+    rows, columns = patch.reference.T
+    arrays = {field.name: getattr(patch, field.name) for field in fields(patch) if field.name != "reference"}
+    turned: dict[str, Any] = {
+        name: array[..., ::-y_sign, ::x_sign]
+        for name, array in arrays.items()
+        if isinstance(array, np.ndarray) and array.ndim >= 2
+    }
+    return replace(
+        patch,
+        grid=replace(grid, transform=Affine(abs(t.a), 0, corner[0], 0, -abs(t.e), corner[1])),
+        reference=np.stack(
+            [rows if y_sign < 0 else height - 1 - rows, columns if x_sign > 0 else width - 1 - columns], axis=1
+        ),
+        **turned,
+    )
 
-    patch: PatchSeries
-    turned: tuple[slice, slice]
-    shared: dict[str, str]
-    reference: dict[str, str]
 
-    def laid(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Turn an array (..., y, x) with its map."""
-        return array[(..., *self.turned)]
-
-
-def _upright(patch: PatchSeries) -> _Upright:
-    """Gather what all files of a patch say."""
-    turned = (slice(None), slice(None))
-    if isinstance(patch.grid, MapGrid):
-        y_sign, x_sign = patch.grid.axis_signs
-        turned = (slice(None, None, -y_sign), slice(None, None, x_sign))
-        place = _map_attributes(patch.grid)
-    else:
-        place = _radar_attributes(patch.grid, patch.look)
-    days = [f"{day:%Y%m%d}" for day in patch.dates.astype("datetime64[D]").tolist()]
-    shared = {
+def _shared(patch: PatchSeries) -> dict[str, str]:
+    """Return the attributes of all files."""
+    days = _days(patch)
+    grid = patch.grid
+    return {
         "PROCESSOR": _PROCESSOR,
         "PROJECT_NAME": patch.track,
         "DATA_TYPE": "float32",
-        "LENGTH": str(patch.grid.shape[0]),
-        "WIDTH": str(patch.grid.shape[1]),
+        "LENGTH": str(grid.shape[0]),
+        "WIDTH": str(grid.shape[1]),
         "WAVELENGTH": repr(float(patch.wavelength)),
         "START_DATE": days[0],
         "END_DATE": days[-1],
-        **place,
+        **(_map_attributes(grid) if isinstance(grid, MapGrid) else _radar_attributes(grid, patch.look)),
         **_look_attributes(patch.look),
     }
-    return _Upright(patch, turned, shared, {"REF_DATE": days[0], **_reference(patch)})
 
 
-def _timeseries(upright: _Upright) -> memoryview:
+def _days(patch: PatchSeries) -> list[str]:
+    """Write the dates as MintPy does."""
+    return [f"{day:%Y%m%d}" for day in patch.dates.astype("datetime64[D]").tolist()]
+
+
+def _timeseries(patch: PatchSeries, attributes: Mapping[str, str]) -> memoryview:
     """Return the file of displacements."""
-    patch = upright.patch
-    days = [f"{day:%Y%m%d}".encode() for day in patch.dates.astype("datetime64[D]").tolist()]
     layers: dict[str, tuple[NDArray[Any], str]] = {
-        "date": (np.array(days, "S8"), ""),
-        "timeseries": (upright.laid(patch.displacement), "m"),
+        "date": (np.array(_days(patch), "S8"), ""),
+        "timeseries": (patch.displacement, "m"),
     }
     baselines = _date_baselines(patch)
     if baselines is not None:
         layers["bperp"] = (baselines, "m")
-    return _file(layers, {**upright.shared, **upright.reference, "FILE_TYPE": "timeseries", "UNIT": "m"})
+    return _file(layers, {**attributes, "FILE_TYPE": "timeseries", "UNIT": "m"})
 
 
-def _velocity(upright: _Upright) -> memoryview:
+def _velocity(patch: PatchSeries, attributes: Mapping[str, str]) -> memoryview:
     """Return the file of velocities."""
-    patch, shared = upright.patch, upright.shared
-    layers = {
-        "velocity": (upright.laid(patch.velocity), "m/year"),
-        "velocityStd": (upright.laid(patch.velocity_sigma), "m/year"),
-    }
-    dates = {"DATE12": f"{shared['START_DATE']}_{shared['END_DATE']}"}
-    return _file(layers, {**shared, **upright.reference, **dates, "FILE_TYPE": "velocity", "UNIT": "m/year"})
+    layers = {"velocity": (patch.velocity, "m/year"), "velocityStd": (patch.velocity_sigma, "m/year")}
+    dates = f"{attributes['START_DATE']}_{attributes['END_DATE']}"
+    return _file(layers, {**attributes, "FILE_TYPE": "velocity", "UNIT": "m/year", "DATE12": dates})
 
 
-def _geometry(upright: _Upright) -> memoryview:
+def _geometry(patch: PatchSeries, attributes: Mapping[str, str]) -> memoryview:
     """Return the file of heights, places and angles."""
-    patch = upright.patch
-    layers: dict[str, tuple[NDArray[Any], str]] = {"height": (upright.laid(patch.height), "m")}
     grid = patch.grid
+    layers: dict[str, tuple[NDArray[Any], str]] = {"height": (patch.height, "m")}
     if isinstance(grid, RadarGrid) and grid.longitude is not None:
         lon, lat = grid.lonlat(*np.mgrid[: grid.shape[0], : grid.shape[1]].astype(np.float64))
-        layers["latitude"], layers["longitude"] = (lat, "degree"), (lon, "degree")
+        layers |= {"latitude": (lat, "degree"), "longitude": (lon, "degree")}
     if patch.look is not None:
         east, north, _ = patch.look.to_satellite
         # Towards the satellite, anticlockwise from north.
-        azimuth = float(np.degrees(np.arctan2(-east, north)))
+        azimuth = np.degrees(np.arctan2(-east, north))
         layers["incidenceAngle"] = (np.full(grid.shape, patch.look.incidence, np.float32), "degree")
         layers["azimuthAngle"] = (np.full(grid.shape, azimuth, np.float32), "degree")
-    return _file(layers, {**upright.shared, "FILE_TYPE": "geometry", "UNIT": "m"})
+    return _file(layers, {**attributes, "FILE_TYPE": "geometry", "UNIT": "m"})
 
 
 def _map_attributes(grid: MapGrid) -> dict[str, str]:
-    """Say where a map lies: the outer corner of its north-western pixel, and the size of a pixel."""
+    """Say where a map lies: the outer corner of its first pixel, and the size of a pixel."""
     crs, t = CRS.from_user_input(grid.crs), grid.transform
     code = crs.to_epsg()
     metres = crs.is_projected and float(crs.axis_info[0].unit_conversion_factor) == 1.0
@@ -174,14 +179,13 @@ def _map_attributes(grid: MapGrid) -> dict[str, str]:
             f"a map in {crs.name} has no attributes in MintPy, which wants an EPSG code in degrees or metres; "
             "reproject the interferograms"
         )
-    y_sign, x_sign = grid.axis_signs
     unit = "degrees" if crs.is_geographic else "meters"
     zone = {"UTM_ZONE": crs.utm_zone} if crs.utm_zone else {}
     return {
-        "X_FIRST": repr(float(t.c if x_sign > 0 else t.c + t.a * grid.shape[1])),
-        "Y_FIRST": repr(float(t.f if y_sign < 0 else t.f + t.e * grid.shape[0])),
-        "X_STEP": repr(abs(float(t.a))),
-        "Y_STEP": repr(-abs(float(t.e))),
+        "X_FIRST": repr(float(t.c)),
+        "Y_FIRST": repr(float(t.f)),
+        "X_STEP": repr(float(t.a)),
+        "Y_STEP": repr(float(t.e)),
         "X_UNIT": unit,
         "Y_UNIT": unit,
         "EPSG": str(code),
@@ -222,10 +226,6 @@ def _reference(patch: PatchSeries) -> dict[str, str]:
     lon, lat = (float(v) for v in patch.grid.lonlat(np.float64(y), np.float64(x)))  # type: ignore[arg-type]
     if np.isfinite(lon) and np.isfinite(lat):
         found = {"REF_LON": repr(lon), "REF_LAT": repr(lat)}
-    if isinstance(patch.grid, MapGrid):
-        y_sign, x_sign = patch.grid.axis_signs
-        y = y if y_sign < 0 else patch.grid.shape[0] - 1 - y
-        x = x if x_sign > 0 else patch.grid.shape[1] - 1 - x
     return {"REF_Y": str(y), "REF_X": str(x), **found}
 
 

@@ -2,6 +2,7 @@
 
 from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat
 from groundshift.geometry.layover import layover_shadow
+from groundshift.geometry.locate import pixels_within
 from groundshift.geometry.terrain import (
     DownslopeVelocity,
     SlopeAspect,
@@ -20,6 +21,7 @@ __all__ = [
     "layover_shadow",
     "map_grid_for",
     "mean_slope_aspect",
+    "pixels_within",
     "ring_to_lonlat",
     "slope_aspect",
 ]

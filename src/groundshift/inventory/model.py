@@ -10,11 +10,11 @@ from shapely import MultiPolygon, Polygon
 
 from groundshift.checks import check_shape
 from groundshift.detect.detection import Detection
+from groundshift.timeseries import Behaviour
 
 __all__ = ["Behaviour", "Kind", "Review", "Run", "Target", "TargetSeries"]
 
 Kind = Literal["landslide", "subsidence", "uplift", "unknown"]
-Behaviour = Literal["steady", "seasonal", "accelerating", "decelerating", "unclear"]
 Review = Literal["unreviewed", "confirmed", "rejected"]
 
 

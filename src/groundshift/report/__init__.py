@@ -7,14 +7,16 @@ from groundshift.report.content import (
     MaskShare,
     Patch,
     ReportContent,
+    SeriesContent,
     TrackContent,
     cut_patches,
     significance_histogram,
 )
 from groundshift.report.figures import map_figure, radar_figure, to_png_bytes
-from groundshift.report.html import render_report, write_report
+from groundshift.report.html import render_report, render_target, write_report
 from groundshift.report.layers import hill_shade, make_layer, render_layer
 from groundshift.report.network import network_figure, save_figure
+from groundshift.report.store import read_content, write_content
 
 __all__ = [
     "Bounds",
@@ -23,6 +25,7 @@ __all__ = [
     "MaskShare",
     "Patch",
     "ReportContent",
+    "SeriesContent",
     "TrackContent",
     "cut_patches",
     "hill_shade",
@@ -30,10 +33,13 @@ __all__ = [
     "map_figure",
     "network_figure",
     "radar_figure",
+    "read_content",
     "render_layer",
     "render_report",
+    "render_target",
     "save_figure",
     "significance_histogram",
     "to_png_bytes",
+    "write_content",
     "write_report",
 ]

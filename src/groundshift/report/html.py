@@ -42,7 +42,7 @@ __all__ = ["MOST_PATCHES", "MOST_VALUES", "render_report", "render_target", "wri
 
 MOST_PATCHES = 60
 """Targets that get maps in a report, best first."""
-MOST_VALUES = 1_200_000
+MOST_VALUES = 2_000_000
 """Numbers of all series in a report; the series of targets beyond are left out, best first."""
 
 _PATCH_PIXELS = 2_000_000
@@ -58,8 +58,8 @@ def write_report(path: Path | str, content: ReportContent) -> None:
     path : path
         Such as `OUT/report.html`; an older report is replaced.
     content : ReportContent
-        What to show. Layers are reduced as far as the file stays below about 10 MB; only the `MOST_PATCHES` best
-        targets get maps, and series are held up to `MOST_VALUES` numbers.
+        What to show. Layers are reduced as far as the file stays below about 10 MB, with very many series 15 MB; only
+        the `MOST_PATCHES` best targets get maps, and series are held up to `MOST_VALUES` numbers.
 
     Raises
     ------
@@ -183,7 +183,7 @@ def _part(
 ) -> dict[str, Any]:
     """Return what is told of one target; maps have at most `side` pixels, none with 0; `held`: its plot is there."""
     among = [s.track for s in series]
-    told = [
+    told: list[dict[str, Any]] = [
         {"track": s.track, "style": style_of(content, s.track, among), "reason": s.reason, "facts": s.facts.items()}
         for s in series
     ]

@@ -23,7 +23,16 @@ _BISECTIONS = 36
 
 @njit(nogil=True, cache=True)
 def _innovations(
-    years: Any, design: Any, series: Any, own: Any, share: float, memory: float, drift: float, gram: Any, state: Any, v: Any
+    years: Any,
+    design: Any,
+    series: Any,
+    own: Any,
+    share: float,
+    memory: float,
+    drift: float,
+    gram: Any,
+    state: Any,
+    v: Any,
 ) -> float:
     """Fill the lower triangle of the Gram matrix of the whitened columns, the series last; return log |V|."""
     dates, p = design.shape
@@ -155,8 +164,7 @@ def average_models(
     confidences : (level,) float64 array
         ... at these levels.
     mean, covariance, halves, deviance
-        Filled: (series, p), (series, p, p), (series, level), and (series,): -2 log likelihood of the best noise model,
-        its prior included.
+        Filled: (series, p), (series, p, p), (series, level), and (series,): -2 log likelihood of the best noise model.
     """
     dates, p = design.shape
     dof = dates - p
@@ -176,7 +184,7 @@ def average_models(
             inverse[k] *= left / dof
             error[k] = math.sqrt(inverse[k, focus, focus])
             weight[k] = -0.5 * (log_v + log_x + dof * math.log(left)) + math.log(prior)
-            deviance[q] = min(deviance[q], log_v + dates * math.log(left / dates) - 2 * math.log(prior))
+            deviance[q] = min(deviance[q], log_v + dates * math.log(left / dates))
         weight[:] = np.exp(weight - weight.max())
         weight /= weight.sum()
         mean[q], covariance[q] = 0.0, 0.0

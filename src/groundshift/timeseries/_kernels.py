@@ -15,18 +15,24 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = ["accumulate_maps", "invert"]
+__all__ = ["accumulate_maps", "invert", "look_up"]
 
-_L1_STEPS = 25
-_BISQUARE_STEPS = 8
-_LEAST_RESIDUAL = 1e-3
-"""Radians; where the reweighting of the L1 norm levels off."""
+_L1_STEPS, _BISQUARE_STEPS = 25, 8
+_LEAST_RESIDUAL = 1e-3  # radians, where the reweighting of the L1 norm levels off
 _LEAST_SHARE = 1e-8
 """Share of its weight that a pair keeps at least, so that leaving out pairs never splits a network."""
-_TILES = 8
-"""Tiles that one thread computes with the same buffers."""
+_TILES = 8  # that one thread computes at a time
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
-_TURN = 2 * math.pi
+
+
+@njit(parallel=True, nogil=True, error_model="numpy", cache=True)
+def look_up(table: NDArray[np.float64], values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Interpolate in a table over [0, 1]; values above count as 1, and what is not positive gives 0."""
+    last = table.size - 1
+    for k in prange(values.size):
+        at = min(values[k], 1.0) * last if values[k] > 0 else 0.0
+        low = min(int(at), last - 1)
+        out[k] = table[low] + (at - low) * (table[low + 1] - table[low]) if values[k] > 0 else 0.0
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -62,11 +68,10 @@ def _assemble(first: Any, second: Any, phase: Any, weight: Any, share: Any, flow
 def _eliminate(share: Any, inverse: Any, flow: Any) -> None:
     """Eliminate dates from the last to the first: conductances become shares of what a date depends on."""
     dates, band, lanes = share.shape
+    inverse[:] = 0
     for back in range(dates):
         d = np.uint64(dates - 1 - back)
         spans = np.uint64(min(band, dates - 1 - back))
-        for n in range(np.uint64(lanes)):
-            inverse[d, n] = 0
         for m in range(spans):
             for n in range(np.uint64(lanes)):
                 inverse[d, n] += share[d, m, n]
@@ -76,8 +81,7 @@ def _eliminate(share: Any, inverse: Any, flow: Any) -> None:
         for m in range(spans):
             near = np.uint64(d - m - np.uint64(1))
             for n in range(np.uint64(lanes)):
-                part = share[d, m, n] * inverse[d, n]
-                flow[near, n] += part * flow[d, n]
+                flow[near, n] += share[d, m, n] * inverse[d, n] * flow[d, n]
             for far in range(m + np.uint64(1), spans):
                 gap = np.uint64(far - m - np.uint64(1))
                 for n in range(np.uint64(lanes)):
@@ -103,8 +107,9 @@ def _substitute(share: Any, inverse: Any, flow: Any, x: Any) -> None:
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _variances(share: Any, inverse: Any, cov: Any) -> None:
-    """Invert within the band: cov[d, m] is the covariance of dates d and d - m, relative to the first of their group."""
+    """Invert within the band: cov[d, m] is the covariance of dates d and d - m about the first of their group."""
     dates, band, lanes = share.shape
+    cov[:] = 0
     for date in range(dates):
         d = np.uint64(date)
         spans = np.uint64(min(band, date))
@@ -112,8 +117,6 @@ def _variances(share: Any, inverse: Any, cov: Any) -> None:
             cov[d, 0, n] = inverse[d, n]
         for m in range(spans):
             own = np.uint64(m + np.uint64(1))
-            for n in range(np.uint64(lanes)):
-                cov[d, own, n] = 0
             for far in range(spans):
                 later, gap = np.uint64(d - np.uint64(1) - min(m, far)), np.uint64(max(m, far) - min(m, far))
                 for n in range(np.uint64(lanes)):
@@ -124,7 +127,7 @@ def _variances(share: Any, inverse: Any, cov: Any) -> None:
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _number_groups(share: Any, inverse: Any, group: Any, groups: Any) -> None:
-    """Number the groups of dates from 1 in order of their first date; dates without a pair have 0."""
+    """Give groups of dates numbers from 1 in order of their first date, and dates without a pair 0."""
     dates, band, lanes = share.shape
     groups[:] = 0
     for d in range(dates):
@@ -161,7 +164,7 @@ def _reweigh(first: Any, second: Any, phase: Any, weight: Any, x: Any, least: fl
 @njit(inline="always", fastmath=_FAST, error_model="numpy")
 def _half_angle(r: Any) -> Any:
     """Sine and cosine of r / 2 up to a common sign, by their series on [-pi / 2, pi / 2]; errors below 1e-9."""
-    u = r / _TURN
+    u = r / (2 * math.pi)
     u = (u - math.floor(u + 0.5)) * math.pi
     z = u * u
     sine = u * (1 - z / 6 * (1 - z / 20 * (1 - z / 42 * (1 - z / 72 * (1 - z / 110 * (1 - z / 156))))))
@@ -171,7 +174,7 @@ def _half_angle(r: Any) -> Any:
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _judge(first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, limit: float, sums: Any) -> None:
-    """Sum over pairs: real and imaginary phasors of all; number, squares and weighted squares of those within `limit`."""
+    """Sum the phasors of residuals, and count and square those within `limit`."""
     sums[:] = 0
     for k in range(np.uint64(first.size)):
         i, j = np.uint64(first[k]), np.uint64(second[k])
@@ -179,10 +182,10 @@ def _judge(first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, 
             r = phase[k, n] - (x[j, n] - x[i, n])
             sine, cosine = _half_angle(r)
             there = 1.0 if weight[k, n] > 0 else 0.0
+            counts = there if abs(r) < limit else 0.0
             sums[0, n] += there * (1 - 2 * sine * sine)
             sums[1, n] += there * 2 * sine * cosine
             sums[2, n] += there
-            counts = there if abs(r) < limit else 0.0
             sums[3, n] += counts
             sums[4, n] += counts * r * r
             sums[5, n] += counts * used[k, n] * r * r
@@ -190,29 +193,31 @@ def _judge(first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def _offset_rows(group: Any, days: Any) -> Any:
-    """Offset of each further group as a linear function of the dates' displacements within their groups.
+    """Offset of each group after the first as a linear function of the dates' displacements within their groups.
 
-    The offsets minimise the squared velocities between consecutive dates of different groups.
+    The offsets minimise the squared velocities between consecutive dates of different groups. These are the edges of
+    one more graph, of groups, which is eliminated like that of dates, for a unit displacement of each date at once.
     """
-    rows = np.zeros((group.max(), group.size))
-    laplacian = np.zeros((group.max(), group.max()))
+    count = group.max()
+    share = np.zeros((count, count - 1, group.size))
+    flow, rows = np.zeros((count, group.size)), np.zeros((count, group.size))
+    inverse = np.empty((count, group.size))
     last = -1
     for d in range(group.size):
-        if group[d] == 0:
-            continue
-        if last >= 0 and group[d] != group[last]:
-            stiffness = 1 / (days[d] - days[last]) ** 2
-            a, b = group[last] - 1, group[d] - 1
-            laplacian[a, a] += stiffness
-            laplacian[b, b] += stiffness
-            laplacian[a, b] -= stiffness
-            laplacian[b, a] -= stiffness
-            rows[a, d] += stiffness
-            rows[a, last] -= stiffness
-            rows[b, last] += stiffness
-            rows[b, d] -= stiffness
-        last = d
-    return np.linalg.solve(laplacian[1:, 1:].copy(), rows[1:])
+        if group[d] > 0:
+            if last >= 0 and group[d] != group[last]:
+                stiffness = 1 / (days[d] - days[last]) ** 2
+                a, b = group[last] - 1, group[d] - 1
+                for n in range(group.size):
+                    share[max(a, b), abs(a - b) - 1, n] += stiffness
+                flow[a, d] += stiffness
+                flow[a, last] -= stiffness
+                flow[b, last] += stiffness
+                flow[b, d] -= stiffness
+            last = d
+    _eliminate(share, inverse, flow)
+    _substitute(share, inverse, flow, rows)
+    return rows[1:]
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -229,20 +234,31 @@ def _solve_one(share: Any, inverse: Any, n: int, x: Any) -> None:
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
+def _shift(rows: Any, group: Any, values: Any) -> None:
+    """Add the offsets of groups to values (date, any), in place."""
+    offset = np.zeros((rows.shape[0], values.shape[1]))
+    for g in range(offset.shape[0]):
+        for d in range(group.size):
+            for n in range(values.shape[1]):
+                offset[g, n] += rows[g, d] * values[d, n]
+    for d in range(group.size):
+        for n in range(values.shape[1] if group[d] > 1 else 0):
+            values[d, n] += offset[group[d] - 2, n]
+
+
+@njit(nogil=True, error_model="numpy", cache=True)
 def _join_groups(share: Any, inverse: Any, group: Any, days: Any, n: int, x: Any, cov: Any) -> None:
     """Set the groups of one pixel off against each other by the minimum norm of velocity, in place."""
-    number = group[:, n].copy()
-    rows = _offset_rows(number, days)
-    offset = rows @ x[:, n].copy()
-    along = rows.T.copy()
+    rows = _offset_rows(group[:, n], days)
+    _shift(rows, group[:, n], x[:, n : n + 1])
     for g in range(rows.shape[0]):
-        _solve_one(share, inverse, n, along[:, g])
-    between = rows @ along
-    for d in range(number.size):
-        g = number[d] - 2
-        if g >= 0:
-            x[d, n] += offset[g]
-            cov[d, 0, n] += 2 * along[d, g] + between[g, g]
+        along, variance = rows[g].copy(), 0.0
+        _solve_one(share, inverse, n, along)
+        for d in range(along.size):
+            variance += rows[g, d] * along[d]
+        for d in range(along.size):
+            if group[d, n] == g + 2:
+                cov[d, 0, n] += 2 * along[d] + variance
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -253,10 +269,7 @@ def _write(
     """Turn the solution of a tile into displacement, standard errors and quality."""
     for n in range(count):
         pairs, p = sums[3, n], start + n
-        known = 0
-        for d in range(group.shape[0]):
-            known += group[d, n] > 0
-        freedom = pairs - (known - groups[n])
+        freedom = pairs + groups[n] - np.count_nonzero(group[:, n])
         scatter = sums[5, n] / freedom if freedom > 0 else (least_scatter if least_scatter > 0 else math.nan)
         quality[1, p] = pairs
         quality[3, p] = math.sqrt(max(scatter, least_scatter))
@@ -276,24 +289,56 @@ def _write(
             sigma[d, p] = abs(metres) * quality[3, p] * math.sqrt(max(cov[d, 0, n], 0.0)) if there else math.nan
 
 
+@njit(nogil=True, error_model="numpy", cache=True)
+def _invert_tiles(
+    tiles: Any, unw: Any, weights: Any, first: Any, second: Any, days: Any, lanes: int, robust: bool, metres: float,
+    least_scatter: float, least_pairs: int, displacement: Any, sigma: Any, group_out: Any, quality: Any, kept: Any,
+) -> None:  # fmt: skip
+    """Invert tiles that follow each other, with the same buffers."""
+    band, size = np.max(second - first), days.size
+    phase, weight = np.empty((first.size, lanes), np.float32), np.empty((first.size, lanes), np.float32)
+    used = np.empty((first.size, lanes) if robust else (1, 1), np.float32)
+    share, cov = np.empty((size, band, lanes)), np.empty((size, band + 1, lanes))
+    inverse, flow, x = np.empty((size, lanes)), np.empty((size, lanes)), np.empty((size, lanes))
+    group, groups, sums = np.empty((size, lanes), np.int64), np.empty(lanes, np.int64), np.empty((6, lanes))
+    for tile in tiles:
+        start = tile * lanes
+        count = min(lanes, unw.shape[1] - start)
+        _stage(unw, weights, start, count, phase, weight)
+        _assemble(first, second, phase, weight, share, flow)
+        _eliminate(share, inverse, flow)
+        _substitute(share, inverse, flow, x)
+        final = weight
+        if robust:
+            final = used
+            for step in range(_L1_STEPS + _BISQUARE_STEPS):
+                least = max(math.pi / 2 ** (step / 2), _LEAST_RESIDUAL) if step < _L1_STEPS else 0.0
+                _reweigh(first, second, phase, weight, x, least, used)
+                _assemble(first, second, phase, used, share, flow)
+                _eliminate(share, inverse, flow)
+                _substitute(share, inverse, flow, x)
+        _judge(first, second, phase, weight, final, x, math.pi if robust else math.inf, sums)
+        _variances(share, inverse, cov)
+        _number_groups(share, inverse, group, groups)
+        for n in range(count):
+            if groups[n] > 1:
+                _join_groups(share, inverse, group, days, n, x, cov)
+        _write(
+            x, cov, group, groups, sums, metres, least_scatter, least_pairs, start, count, displacement, sigma,
+            group_out, quality,
+        )  # fmt: skip
+        for k in range(kept.shape[0]):
+            for n in range(count):
+                kept[k, start + n] = final[k, n]
+
+
 @njit(parallel=True, nogil=True, error_model="numpy", cache=True)
 def invert(
-    unw: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    days: NDArray[np.float64],
-    lanes: int,
-    robust: bool,
-    metres: float,
-    least_scatter: float,
-    least_pairs: int,
-    displacement: NDArray[np.float32],
-    sigma: NDArray[np.float32],
-    group_out: NDArray[np.uint16],
-    quality: NDArray[np.float32],
-    used_out: NDArray[np.float32],
-) -> None:
+    unw: NDArray[np.float32], weights: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64],
+    days: NDArray[np.float64], lanes: int, robust: bool, metres: float, least_scatter: float, least_pairs: int,
+    displacement: NDArray[np.float32], sigma: NDArray[np.float32], group_out: NDArray[np.uint16],
+    quality: NDArray[np.float32], kept: NDArray[np.float32],
+) -> None:  # fmt: skip
     """Invert the network of every pixel.
 
     Parameters
@@ -306,98 +351,42 @@ def invert(
         Which dates; first < second.
     days : (date,) float64
         When the dates are, ascending.
-    lanes : int
-        Pixels of a tile.
-    robust : bool
-        Weigh pairs anew by their residuals.
-    metres : float
-        Displacement of a radian.
-    least_scatter : float
-        The reduced chi-square counts as this at least; with 0 it is not known where pairs are not redundant.
-    least_pairs : int
-        Pixels with fewer pairs have no solution.
-    displacement, sigma : (date, pixel) float32
-        Metres relative to the pixel's first date, and the standard error; NaN where not known.
-    group_out : (date, pixel) uint16
-        Group of dates, from 1; 0 where not known.
+    lanes, robust, metres, least_scatter, least_pairs
+        Pixels of a tile; whether pairs are weighed anew by their residuals; displacement of a radian; least reduced
+        chi-square, 0 for none; pairs that a solution needs.
+    displacement, sigma, group_out : (date, pixel) arrays
+        Written to: metres about the pixel's first date and their standard error, and the group of dates from 1; where
+        not known NaN and 0.
     quality : (4, pixel) float32
-        Temporal coherence; pairs that count, which for `robust` are those less than half a cycle off; their root mean
-        square residual; the standard deviation of the noise for a unit of weight.
-    used_out : (pair, pixel) float32
-        Weights used in the end; an array without pixels is not written to.
+        Written to: temporal coherence; pairs that count, for `robust` those less than half a cycle off; their root
+        mean square residual; the standard deviation of the noise for a unit of weight.
+    kept : (pair, pixel) or (0, 0) float32
+        Written to: weights used in the end.
     """
-    pixels = unw.shape[1]
-    band = np.max(second - first)
-    tiles = (pixels + lanes - 1) // lanes
+    tiles = (unw.shape[1] + lanes - 1) // lanes
     for chunk in prange((tiles + _TILES - 1) // _TILES):
-        phase = np.empty((first.size, lanes), np.float32)
-        weight = np.empty((first.size, lanes), np.float32)
-        used = np.empty((first.size, lanes) if robust else (1, 1), np.float32)
-        share = np.empty((days.size, band, lanes))
-        inverse, flow = np.empty((days.size, lanes)), np.empty((days.size, lanes))
-        x, cov = np.empty((days.size, lanes)), np.empty((days.size, band + 1, lanes))
-        group, groups = np.empty((days.size, lanes), np.int64), np.empty(lanes, np.int64)
-        sums = np.empty((6, lanes))
-        for tile in range(chunk * _TILES, min((chunk + 1) * _TILES, tiles)):
-            start = tile * lanes
-            count = min(lanes, pixels - start)
-            _stage(unw, weights, start, count, phase, weight)
-            _assemble(first, second, phase, weight, share, flow)
-            _eliminate(share, inverse, flow)
-            _substitute(share, inverse, flow, x)
-            final = weight
-            if robust:
-                final = used
-                for step in range(_L1_STEPS + _BISQUARE_STEPS):
-                    least = max(math.pi / 2 ** (step / 2), _LEAST_RESIDUAL) if step < _L1_STEPS else 0.0
-                    _reweigh(first, second, phase, weight, x, least, used)
-                    _assemble(first, second, phase, used, share, flow)
-                    _eliminate(share, inverse, flow)
-                    _substitute(share, inverse, flow, x)
-            _judge(first, second, phase, weight, final, x, math.pi if robust else math.inf, sums)
-            _variances(share, inverse, cov)
-            _number_groups(share, inverse, group, groups)
-            for n in range(count):
-                if groups[n] > 1:
-                    _join_groups(share, inverse, group, days, n, x, cov)
-            _write(
-                x, cov, group, groups, sums, metres, least_scatter, least_pairs, start, count,
-                displacement, sigma, group_out, quality,
-            )  # fmt: skip
-            if used_out.shape[1] > 0:
-                used_out[:, start : start + count] = final[:, :count]
+        _invert_tiles(
+            range(chunk * _TILES, min((chunk + 1) * _TILES, tiles)), unw, weights, first, second, days, lanes, robust,
+            metres, least_scatter, least_pairs, displacement, sigma, group_out, quality, kept,
+        )  # fmt: skip
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
 def accumulate_maps(
-    weights: NDArray[np.float32],
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
-    days: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    own: NDArray[np.float64],
-    together: NDArray[np.float64],
-) -> None:
-    """Add up how the noise of pairs enters the dates, over pixels.
+    weights: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64], days: NDArray[np.float64],
+    scale: NDArray[np.float64], own: NDArray[np.float64], together: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Add up over pixels how the noise of pairs enters the dates.
 
-    Parameters
-    ----------
-    weights : (pair, pixel) float32
-        Weights used, not negative.
-    first, second, days
-        As in `invert`.
-    scale : (pixel,) float64
-        Standard deviation of the noise for a unit of weight 1.
-    own : (date, date) float64
-        Receives the covariances of the pixels.
-    together : (date, pair) float64
-        Receives the maps from noise of unit variance in each pair to the dates.
+    `weights` are those used, (pair, pixel), and `scale` the standard deviation of the noise for a unit of weight 1;
+    the rest is as in `invert`. `own` receives the covariances of the pixels in square radians, `together`, (date,
+    pair), the maps from noise of unit variance in each pair to the dates.
     """
     band = np.max(second - first)
-    share, inverse = np.empty((days.size, band, 1)), np.empty((days.size, 1))
-    flow, phase = np.empty((days.size, 1)), np.zeros((first.size, 1), np.float32)
+    share, inverse, flow = np.empty((days.size, band, 1)), np.empty((days.size, 1)), np.empty((days.size, 1))
+    cov, turned = np.empty((days.size, days.size)), np.empty((days.size, days.size))
+    phase = np.zeros((first.size, 1), np.float32)
     group, groups = np.empty((days.size, 1), np.int64), np.empty(1, np.int64)
-    cov = np.empty((days.size, days.size))
     for p in range(weights.shape[1]):
         _assemble(first, second, phase, weights[:, p : p + 1], share, flow)
         _eliminate(share, inverse, flow)
@@ -406,19 +395,16 @@ def accumulate_maps(
         for d in range(days.size):
             cov[d, d] = 1
             _solve_one(share, inverse, 0, cov[d])
-        if groups[0] > 1:
-            rows = _offset_rows(group[:, 0], days)
-            offset = rows @ cov
-            for d in range(days.size):
-                if group[d, 0] > 1:
-                    cov[d] += offset[group[d, 0] - 2]
+        rows = _offset_rows(group[:, 0], days)
+        _shift(rows, group[:, 0], cov)
         for k in range(first.size):
             root = scale[p] * math.sqrt(weights[k, p])
             for d in range(days.size):
                 together[d, k] += root * (cov[d, second[k]] - cov[d, first[k]])
-        if groups[0] > 1:
-            across = cov @ rows.T
-            for d in range(days.size):
-                if group[d, 0] > 1:
-                    cov[:, d] += across[:, group[d, 0] - 2]
-        own += scale[p] ** 2 * cov
+        for d in range(days.size):
+            for n in range(days.size):
+                turned[d, n] = cov[n, d]
+        _shift(rows, group[:, 0], turned)
+        for d in range(days.size):
+            for n in range(days.size):
+                own[d, n] += scale[p] ** 2 * turned[d, n]

@@ -26,10 +26,9 @@ __all__ = ["DateCovariance", "Inverted", "covariance_of", "invert_network", "pha
 
 _LEAST_VARIANCE = 0.01
 """rad^2: coherence is an estimate, and below 0.1 rad other noise than decorrelation prevails."""
-_COHERENCES = np.linspace(0, 1, 257)
-_ANGLES = 256
-_CACHE_BYTES = 600_000
-"""Working memory of a tile of pixels, to stay within the cache of a core."""
+_COHERENCES, _ANGLES = np.linspace(0, 1, 257), 256
+_LEAST_PAIRS = 2  # a pixel with fewer has no solution
+_CACHE_BYTES = 600_000  # for a tile of pixels, to stay within the cache of a core
 
 
 class Inverted(NamedTuple):
@@ -39,12 +38,12 @@ class Inverted(NamedTuple):
     """Dates of all pairs, ascending."""
     displacement: NDArray[np.float32]
     """(date, y, x) metres, positive towards the satellite, zero at the first date (a pixel without pairs there: at its
-    own first one); NaN at dates that the pixel does not reach, and everywhere if it has too few pairs."""
+    own first one); NaN at dates that the pixel does not reach, and everywhere if it has fewer than two pairs."""
     sigma: NDArray[np.float32]
     """(date, y, x) standard error of `displacement`, metres; zero at the date where that is zero by definition."""
     groups: NDArray[np.uint16]
-    """(date, y, x) group of dates that the pixel's pairs join, from 1; 0 where `displacement` is NaN. From one group to
-    the next displacement is that of least velocity, and `sigma` does not know what happened between."""
+    """(date, y, x) group of dates that the pixel's pairs join, from 1; 0 where `displacement` is NaN. Between groups
+    displacement is that of least velocity, and `sigma` does not know what happened."""
     temporal_coherence: NDArray[np.float32]
     """(y, x) length of the mean phasor of the residuals, 0 to 1; 0 without a solution."""
     n_pairs: NDArray[np.uint16]
@@ -65,7 +64,7 @@ class DateCovariance(NamedTuple):
     displacement: NDArray[np.float64]
     """(date,) metres, zero at the first date known; NaN where not known."""
     covariance: NDArray[np.float64]
-    """(date, date) square metres; NaN where either date is not known."""
+    """(date, date) square metres; NaN where not known."""
     n_pixels: int
     """Pixels that know all these dates."""
     correlation: float
@@ -78,11 +77,11 @@ class _Task(NamedTuple):
     dates: tuple[date, ...]
     first: NDArray[np.int64]
     second: NDArray[np.int64]
+    days: NDArray[np.float64]
     phase: NDArray[np.float32]
     weight: NDArray[np.float32]
     metres: float
     least_scatter: float
-    least_pairs: int
     robust: bool
 
 
@@ -109,13 +108,7 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
     Returns
     -------
     float32 array
-        rad^-2, from 0.304 (phase anywhere in the circle) to 100 (0.1 rad, below which other noise prevails); 0
-        without data.
-
-    Raises
-    ------
-    ValueError
-        If `nlooks` is out of range.
+        rad^-2, from 0.304 (phase anywhere in the circle) to 100 (0.1 rad, below which other noise prevails), or 0.
 
     Notes
     -----
@@ -133,9 +126,9 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
     """
     if not (math.isfinite(nlooks) and nlooks >= 1):
         raise ValueError(f"nlooks must be at least 1, instead got {nlooks}")
-    known = coherence > 0
-    found = np.interp(np.where(known, coherence, 0), _COHERENCES, _weights_of_looks(float(nlooks)))
-    return np.where(known, found, 0).astype(np.float32)
+    found = np.empty(np.shape(coherence), np.float32)
+    _kernels.look_up(_weights_of_looks(nlooks), np.asarray(coherence, np.float32).ravel(), found.ravel())
+    return found
 
 
 def invert_network(
@@ -146,7 +139,6 @@ def invert_network(
     *,
     dem_per_metre: NDArray[np.float64] | None = None,
     robust: bool = False,
-    least_pairs: int = 2,
 ) -> Inverted:
     """Find the motion of every pixel that agrees best with its pairs.
 
@@ -155,19 +147,15 @@ def invert_network(
     unw : (pair, y, x) float array
         Unwrapped phase of reference times conjugate secondary, radians; NaN where missing.
     weights : (pair, y, x) or (pair,) array, or None
-        Inverse variances of the phase, rad^-2 (`phase_weights`); zero, negative and NaN leave a pair out. None weighs
-        all alike, of unknown variance.
+        Inverse variances, rad^-2 (`phase_weights`); zero, negative and NaN leave a pair out. None: alike and unknown.
     pairs : sequence of Pair
         In any order; they need not be connected.
     wavelength : float
         Metres, positive.
     dem_per_metre : (date,) array, optional
-        Displacement that a metre of DEM error feigns at each date (`terms.dem_per_metre`); the DEM error is estimated
-        and taken out.
+        Displacement that a metre of DEM error feigns at each date (`dem_per_metre`); the error is taken out.
     robust : bool
         Leave out pairs that lie whole cycles off the others.
-    least_pairs : int
-        Pixels with fewer pairs have no solution.
 
     Returns
     -------
@@ -181,7 +169,7 @@ def invert_network(
     InseparableTermError
         If the DEM error is asked for and cannot be told from motion.
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, or the wavelength is not positive.
 
     Notes
     -----
@@ -194,13 +182,12 @@ def invert_network(
 
     *Standard errors* are those of G W^-1 G' with x = G phi, times the reduced chi-square of the residuals. Where
     weights are given the latter counts as 1 at least: averaged pairs share part of their noise and then close better
-    than they are. Errors that belong to dates (air) close in every triangle and are not part of it. Pairs without
-    redundancy have the error of their weights, or NaN without weights.
+    than they are. Pairs without redundancy have the error of their weights, or NaN without weights. Errors that
+    belong to dates (air) close in every triangle and are not part of it.
 
     *Robust.* Iterative reweighting, first for the L1 norm of the residuals, then by Tukey's bisquare with half a cycle
-    (pi rad) as its limit: unwrapping errors are whole cycles, so that no estimate of the noise is needed, and a pair
-    beyond the limit does not count. Of two equally trusted pairs that contradict each other none can be chosen; the
-    standard error then becomes very large.
+    (pi rad) as its limit, beyond which a pair does not count: unwrapping errors are whole cycles, so that no estimate
+    of the noise is needed. Of two equally trusted pairs that contradict each other neither can be chosen.
 
     *DEM error.* Estimated from the displacement of the dates (`terms.estimate_dem_error`) and taken out of the pairs,
     which are then inverted again; its standard error is added in quadrature.
@@ -218,14 +205,14 @@ def invert_network(
     >>> (invert_network(unw, None, pairs, 4 * np.pi).displacement[:, 0, 0] + 0).round(3)
     array([ 0., -1., -2.], dtype=float32)
     """
-    task = _prepared(unw, weights, pairs, wavelength, robust, least_pairs)
+    task = _prepared(unw, weights, pairs, wavelength, robust)
     shape = np.shape(unw)[1:]
     dem = None
     if dem_per_metre is not None:
-        task, dem = _without_dem_error(task, np.asarray(dem_per_metre, np.float64))
+        task, dem = _without_dem_error(task, dem_per_metre)
     found = _solve(task)
     sigma = found.sigma
-    if dem is not None:
+    if dem_per_metre is not None and dem is not None:
         lever = dem_per_metre[:, np.newaxis] - dem_per_metre[np.argmax(found.groups > 0, axis=0)]
         sigma = np.hypot(sigma, np.nan_to_num(lever * dem.sigma)).astype(np.float32)
     return Inverted(
@@ -250,13 +237,12 @@ def covariance_of(
     *,
     dem_per_metre: NDArray[np.float64] | None = None,
     robust: bool = False,
-    least_pairs: int = 2,
 ) -> DateCovariance:
     """Return the mean displacement over a mask with its full covariance; a mask of one pixel gives that pixel's.
 
     Parameters
     ----------
-    unw, weights, pairs, wavelength, dem_per_metre, robust, least_pairs
+    unw, weights, pairs, wavelength, dem_per_metre, robust
         As for `invert_network`.
     mask : (y, x) bool array
         Pixels to average.
@@ -264,21 +250,17 @@ def covariance_of(
     Returns
     -------
     DateCovariance
-        Of the dates and pixels that make up the largest block without a hole.
+        Of the dates and pixels that make the largest block without a hole.
 
     Raises
     ------
     NoDataError
-        If no pixel of the mask has a solution, or there are no pairs.
-    InseparableTermError
-        If the DEM error is asked for and cannot be told from motion.
-    ValueError
-        If shapes do not fit.
+        If no pixel of the mask has a solution; otherwise as for `invert_network`.
 
     Notes
     -----
-    A mean whose pixels change from date to date would jump. Dates are taken in order of how many pixels know them, as
-    many as make dates times pixels that know all of them the most; the mean is relative to the first of these dates.
+    A mean whose pixels change from date to date would jump. Hence the block: dates in order of how many pixels know
+    them, as many as make dates times pixels that know all of these the most.
 
     Pixels are not independent. With x_p = G_p phi_p, and r the mean correlation between the noise of one pair at two
     pixels of the mask, the same for all pairs,
@@ -286,33 +268,31 @@ def covariance_of(
         cov = ((1 - r) sum_p G_p S_p G_p' + r (sum_p G_p S_p^(1/2)) (sum_p G_p S_p^(1/2))') / n^2 ,
 
     where S_p is W_p^-1 times the reduced chi-square of the pixel, as in `invert_network`. r is measured from the
-    residuals. The variance of a mean depends on the mean correlation alone, however it falls off with distance. The
-    error of the DEM error comes from the air of whole dates and is taken to be the same in all pixels. Robust weights
-    count as if they had been given.
+    residuals: the variance of a mean depends on the mean correlation, however that falls off with distance. The error
+    of the DEM error, from the air of whole dates, is taken to be the same in all pixels. Robust weights count as given.
     """
     check_shape("mask", mask, np.shape(unw)[1:])
     chosen = mask.ravel()
-    task = _prepared(unw, weights, pairs, wavelength, robust, least_pairs)
+    task = _prepared(unw, weights, pairs, wavelength, robust)
     weight = task.weight[:, chosen] if task.weight.shape[1] > 1 else task.weight
     task = task._replace(phase=task.phase[:, chosen].copy(), weight=weight.copy())
     dem = None
     if dem_per_metre is not None and chosen.any():
-        task, dem = _without_dem_error(task, np.asarray(dem_per_metre, np.float64))
+        task, dem = _without_dem_error(task, dem_per_metre)
     found = _solve(task, keep_weights=True)
     dates, pixels = _whole_block(found.groups > 0)
-    n = int(pixels.sum())
+    n, size = int(pixels.sum()), len(task.dates)
     if n == 0:
         raise NoDataError(f"none of {int(chosen.sum())} pixels has a solution; choose another place")
     used, scale = np.ascontiguousarray(found.used[:, pixels]), found.quality[3, pixels].astype(np.float64)
-    size = len(task.dates)
     own, together = np.zeros((size, size)), np.zeros((size, len(pairs)))
-    _kernels.accumulate_maps(used, task.first, task.second, _days(task.dates), scale, own, together)
+    _kernels.accumulate_maps(used, task.first, task.second, task.days, scale, own, together)
     start = int(np.argmax(dates))
     level = np.eye(size)
     level[:, start] -= 1
     r = _noise_correlation(task, found.displacement[:, pixels], task.phase[:, pixels], used)
     covariance = level @ ((1 - r) * own + r * together @ together.T) @ level.T * (task.metres / n) ** 2
-    if dem is not None:
+    if dem_per_metre is not None and dem is not None:
         lever = dem_per_metre - dem_per_metre[start]
         covariance += np.outer(lever, lever) * float(np.mean(np.nan_to_num(dem.sigma[pixels]))) ** 2
     mean = (found.displacement[:, pixels] - found.displacement[start, pixels]).mean(axis=1, dtype=np.float64)
@@ -331,65 +311,51 @@ def _weights_of_looks(nlooks: float) -> NDArray[np.float64]:
     ratio = ((1 - gamma**2) / (1 - beta**2)) ** nlooks / np.sqrt(1 - beta**2)
     rise = math.exp(math.lgamma(nlooks + 0.5) - math.lgamma(nlooks)) / (2 * math.sqrt(math.pi))
     density = ratio * (rise * beta + scipy.special.hyp2f1(0.5 - nlooks, -0.5, 0.5, beta**2) / (2 * math.pi))
-    variance = (density * angle**2) @ part / (density @ part)
-    return 1 / np.maximum(np.append(variance, 0), _LEAST_VARIANCE)
+    variance = np.append((density * angle**2) @ part / (density @ part), 0)
+    # Peaks too narrow for the nodes of the integral lie below the least variance anyway.
+    return np.asarray(1 / np.maximum(np.minimum.accumulate(variance), _LEAST_VARIANCE))
 
 
 def _prepared(
-    unw: NDArray[np.floating],
-    weights: ArrayLike | None,
-    pairs: Sequence[Pair],
-    wavelength: float,
-    robust: bool,
-    least_pairs: int,
+    unw: NDArray[np.floating], weights: ArrayLike | None, pairs: Sequence[Pair], wavelength: float, robust: bool
 ) -> _Task:
     """Check what was given and bring it into the form of the compiled code."""
     if not pairs:
         raise NoDataError("no pair to invert; give at least one interferogram")
     check_positive("wavelength", wavelength)
-    check_positive("least_pairs", least_pairs)
-    check_shape("unw", unw, (len(pairs), *np.shape(unw)[1:]))
-    weight = np.asarray(1.0 if weights is None else weights, np.float32)
-    if weight.ndim != 1:
-        weight = np.broadcast_to(weight, (len(pairs),)) if weights is None else weight
-    if weight.shape != (len(pairs),):
-        check_shape("weights", weight, unw.shape)
+    check_shape("unw", unw, (len(pairs), *unw.shape[1:]))
+    weight = np.ones(len(pairs), np.float32) if weights is None else np.ascontiguousarray(weights, np.float32)
+    check_shape("weights", weight, (len(pairs),) if weight.ndim == 1 else unw.shape)
     dates = tuple(sorted({day for pair in pairs for day in (pair.reference, pair.secondary)}))
     index = {day: k for k, day in enumerate(dates)}
     return _Task(
         dates=dates,
         first=np.array([index[pair.reference] for pair in pairs]),
         second=np.array([index[pair.secondary] for pair in pairs]),
+        days=np.array([(day - dates[0]).days for day in dates], np.float64),
         phase=np.ascontiguousarray(unw, np.float32).reshape(len(pairs), -1),
-        weight=np.ascontiguousarray(weight).reshape(len(pairs), -1),
+        weight=weight.reshape(len(pairs), -1),
         metres=-wavelength / (4 * math.pi),
         least_scatter=0.0 if weights is None else 1.0,
-        least_pairs=least_pairs,
         robust=robust,
     )
-
-
-def _days(dates: Sequence[date]) -> NDArray[np.float64]:
-    """Days since the first date."""
-    return np.array([(day - dates[0]).days for day in dates], np.float64)
 
 
 def _solve(task: _Task, *, keep_weights: bool = False) -> _Solution:
     """Invert all pixels."""
     pairs, pixels = task.phase.shape
-    size = len(task.dates)
-    band = int((task.second - task.first).max())
+    size, band = len(task.dates), int((task.second - task.first).max())
     lanes = int(np.clip(_CACHE_BYTES / (8 * size * (2 * band + 5) + 12 * pairs) // 8 * 8, 8, 128))
     found = _Solution(
         displacement=np.empty((size, pixels), np.float32),
         sigma=np.empty((size, pixels), np.float32),
         groups=np.empty((size, pixels), np.uint16),
         quality=np.empty((4, pixels), np.float32),
-        used=np.empty((pairs, pixels if keep_weights else 0), np.float32),
+        used=np.empty((pairs, pixels) if keep_weights else (0, 0), np.float32),
     )
     _kernels.invert(
-        task.phase, task.weight, task.first, task.second, _days(task.dates), lanes, task.robust, task.metres,
-        task.least_scatter, task.least_pairs, *found,
+        task.phase, task.weight, task.first, task.second, task.days, lanes, task.robust, task.metres,
+        task.least_scatter, _LEAST_PAIRS, *found,
     )  # fmt: skip
     return found
 
@@ -404,12 +370,9 @@ def _without_dem_error(task: _Task, per_metre: NDArray[np.float64]) -> tuple[_Ta
 
 def _gaps_crossed(task: _Task, pairs: Sequence[Pair]) -> tuple[DateGap, ...]:
     """Find the gaps in the network of the pairs that any pixel can use."""
-    used = [
-        pair
-        for pair, phase, weight in zip(pairs, task.phase, task.weight, strict=True)
-        if (np.isfinite(phase) & (weight > 0)).any()
-    ]
-    return tuple(gap for gap in date_graph(used).gaps if not gap.connected)
+    used = (task.weight > 0) & np.isfinite(task.phase)
+    graph = date_graph([pair for pair, known in zip(pairs, used, strict=True) if known.any()])
+    return tuple(gap for gap in graph.gaps if not gap.connected)
 
 
 def _whole_block(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -274,7 +274,7 @@ def _motion_and_baselines(dates: Sequence[date], per_metre: NDArray[np.float64])
 
 
 def _separable_share(dates: Sequence[date], columns: NDArray[np.float64], number: NDArray[np.uint16]) -> float:
-    """Return the share of the baselines that motion leaves over in the largest groups of dates that pixels have."""
+    """Return the share of the baselines that motion leaves over at the pixel that knows most dates."""
     whole = number[:, [int(np.argmax((number > 0).sum(axis=0)))]] if number.size else number
     if not whole.any():
         raise NoDataError(f"no pixel has displacement on any of {len(dates)} dates; choose another place")
@@ -318,7 +318,7 @@ def _leftover(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of the last column that the others do not explain, per pixel; 0 where it is not known."""
     inner, cross, last = matrix[:, :-1, :-1], matrix[:, :-1, -1], matrix[:, -1, -1]
     explained = np.einsum("pi,pij,pj->p", cross, np.linalg.pinv(inner, rcond=1e-9, hermitian=True), cross)
-    return np.divide(last - explained, last, out=np.zeros_like(last), where=last > 0)
+    return np.asarray(np.divide(last - explained, last, out=np.zeros_like(last), where=last > 0))
 
 
 def _fit_last_column(

@@ -1,5 +1,7 @@
-"""Phase unwrapping behind one protocol."""
+"""Phase unwrapping behind one protocol, of single images and of all pairs of a patch, and its check by closure."""
 
+from groundshift.unwrap.closure import ClosureCheck, TripletBias, check_closure, triplets
+from groundshift.unwrap.patch import PatchPhase, unwrap_patch
 from groundshift.unwrap.unwrapper import (
     UNWRAPPERS,
     Snaphu,
@@ -10,4 +12,18 @@ from groundshift.unwrap.unwrapper import (
     choose_unwrapper,
 )
 
-__all__ = ["UNWRAPPERS", "Snaphu", "Unwrapped", "Unwrapper", "UnwrappingError", "Whirlwind", "choose_unwrapper"]
+__all__ = [
+    "UNWRAPPERS",
+    "ClosureCheck",
+    "PatchPhase",
+    "Snaphu",
+    "TripletBias",
+    "Unwrapped",
+    "Unwrapper",
+    "UnwrappingError",
+    "Whirlwind",
+    "check_closure",
+    "choose_unwrapper",
+    "triplets",
+    "unwrap_patch",
+]

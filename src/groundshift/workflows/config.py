@@ -21,6 +21,7 @@ __all__ = [
     "DetectConfig",
     "MaskConfig",
     "ScreenConfig",
+    "SeriesConfig",
     "SettingError",
     "StackConfig",
     "SurveyConfig",
@@ -186,6 +187,31 @@ class ScreenConfig(Config):
     """Detections whose boxes overlap by more than this GIoU are one target."""
 
 
+class SeriesConfig(Config):
+    """How each target is followed through time."""
+
+    series: bool = True
+    """Unwrap and invert the interferograms around each target."""
+    series_days: Annotated[int, Field(gt=0)] = 100
+    """Longest temporal baseline of the pairs that are unwrapped, days."""
+    unwrapper: Literal["auto", "snaphu", "whirlwind"] = "auto"
+    """Which unwrapper; auto takes the better one of those installed."""
+    nlooks: Annotated[float, Field(ge=1)] = 20.0
+    """Independent looks of the product's coherence: how much it is trusted."""
+    least_reliability: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Pairs of which a smaller share of triplets closes are left out of a series."""
+    robust: bool = True
+    """Let pairs that lie whole cycles off the others count for nothing."""
+    dem_error: bool = True
+    """Take out the DEM error, where baselines tell it from motion."""
+    stratified: bool = True
+    """Take out delay that follows the height, where the land around a target is high enough to show it."""
+    margin: Annotated[float, Field(ge=0)] = 1.5
+    """Ground around a target that is unwrapped with it, in sizes of the target; at least 300 m."""
+    series_memory_mb: Annotated[int, Field(ge=1)] = 1000
+    """Memory for the interferograms of one target, megabytes; larger patches are multilooked to fit."""
+
+
 class SurveyConfig(Config):
     """Everything a survey can be told."""
 
@@ -203,6 +229,7 @@ class SurveyConfig(Config):
     detect: DetectConfig = DetectConfig()
     mask: MaskConfig = MaskConfig()
     screen: ScreenConfig = ScreenConfig()
+    series: SeriesConfig = SeriesConfig()
     sample_size: Annotated[int, Field(ge=0)] = 100
     """Number of targets drawn for checking on optical images."""
     seed: int = 0
@@ -342,5 +369,6 @@ _PARTS: dict[str, type[BaseModel]] = {
     "detect": DetectConfig,
     "mask": MaskConfig,
     "screen": ScreenConfig,
+    "series": SeriesConfig,
 }
 """The parts of a `SurveyConfig`; on the command line their settings stand side by side."""

@@ -1,21 +1,27 @@
-"""The stages of a survey, singly: stacking without detection, and detection on finished stacks."""
+"""The stages of a survey, singly: stacking without detection, detection on finished stacks, series of its targets."""
 
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from groundshift.errors import DamagedFileError, NoDataError, OutputError, ProductError
+from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError, ProductError
 from groundshift.gradients.store import open_sums
+from groundshift.inventory import Target, is_current, read_inventory, read_runs, read_series, write_inventory
+from groundshift.report import read_content, write_content, write_report
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
+from groundshift.workflows.motion import with_motion
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
+from groundshift.workflows.series import Source, follow_targets
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import SurveyOutput, conclude, detect_track, open_tracks, tell_problems
 from groundshift.workflows.track import load_detector, velocity_of
+from groundshift.workflows.viewing import KEPT
 
-__all__ = ["run_detect", "run_stack"]
+__all__ = ["SeriesOutput", "run_detect", "run_series", "run_stack"]
 
 
 def run_stack(config: SurveyConfig, reporter: Reporter, *, paper_mode: bool = False) -> list[dict[str, Any]]:
@@ -97,6 +103,64 @@ def run_detect(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         for sums in found:
             results.append(detect_track(sums, config, config.output / "stacks" / sums.plan.track, reporter, network))
         return conclude(results, config, reporter, command, started, network=network)
+
+
+@dataclass(frozen=True)
+class SeriesOutput:
+    """What following the targets of a survey leaves."""
+
+    folder: Path
+    targets: tuple[Target, ...]
+    """Those that are on one of the tracks."""
+    reasons: dict[str, str]
+    """Why targets have no series, by identity."""
+
+
+def run_series(config: SurveyConfig, reporter: Reporter) -> SeriesOutput:
+    """Follow the targets of a finished survey, `config.output`, on the tracks of the inputs.
+
+    Inventory and report are written anew; series of other tracks stay as they are.
+
+    Raises
+    ------
+    GroundshiftError
+        If there is no survey, an input is none of its tracks, or an output cannot be written.
+    """
+    folder = config.output
+    check_paths(folder, config.inputs)
+    inventory = folder / "inventory.gpkg"
+    if not inventory.exists():
+        raise MissingFileError(f"{folder}: holds no inventory.gpkg; name the output folder of a survey")
+    sources: dict[str, Source] = {}
+    for stack in open_tracks(config):
+        sums = folder / "stacks" / stack.track / "gradients.zarr"
+        if not sums.exists():
+            known = ", ".join(sorted(p.parent.name for p in folder.glob("stacks/*/gradients.zarr"))) or "none"
+            raise ProductError(f"{stack.root}: track {stack.track} is not in {folder} (there: {known})")
+        sources[stack.track] = Source(stack, open_sums(sums), config.detect.reach)
+    with claimed(folder):
+        targets, runs = read_inventory(inventory), read_runs(inventory)
+        current = [t for t in targets if is_current(t) and set(t.tracks) & set(sources)]
+        motions = follow_targets(current, sources, folder / "series", config.series, reporter)
+        targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
+        fresh = [s for found in motions.values() for m in found if (s := m.series()) is not None]
+        done = {(m.record.target, m.record.track) for found in motions.values() for m in found}
+        old = [s for s in read_series(inventory) if (s.target, s.track) not in done]
+        write_inventory(inventory, targets, runs, [*old, *fresh])
+        content = read_content(folder / KEPT, targets)
+        shown = {
+            name: [
+                *(c for c in content.series.get(name, ()) if (name, c.track) not in done),
+                *(m.content() for m in motions.get(name, ())),
+            ]
+            for name in {*content.series, *motions}
+        }
+        content = replace(content, targets=[t for t in targets if is_current(t)], series=shown)
+        write_content(folder / KEPT, content)
+        write_report(folder / "report.html", content)
+    followed = tuple(t for t in targets if t.id in motions)
+    reasons = {name: found[0].record.reason for name, found in motions.items() if all(m.record.reason for m in found)}
+    return SeriesOutput(folder, followed, reasons)
 
 
 def _sums_in(path: Path) -> list[Path]:

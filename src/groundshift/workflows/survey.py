@@ -34,14 +34,23 @@ from groundshift.inventory import (
 from groundshift.inventory.density import density, write_density
 from groundshift.io import InterferogramStack, Problem, open_stack
 from groundshift.io.rasters import raster_grid
-from groundshift.report import MaskShare, ReportContent, TrackContent, significance_histogram, write_report
+from groundshift.report import (
+    MaskShare,
+    ReportContent,
+    TrackContent,
+    significance_histogram,
+    write_content,
+    write_report,
+)
 from groundshift.types import LookGeometry, Pair
 from groundshift.workflows.config import SettingError, SurveyConfig, save_config
 from groundshift.workflows.coverage import area_km2, cell_km, footprint, united
 from groundshift.workflows.maps import REPORT_SIDE, is_located, lonlat_grid, track_layers, write_maps
+from groundshift.workflows.motion import TargetMotion, with_motion
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
+from groundshift.workflows.series import Source, follow_targets
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import (
     detect_on,
@@ -51,6 +60,7 @@ from groundshift.workflows.track import (
     valid_nodes,
     velocity_of,
 )
+from groundshift.workflows.viewing import KEPT
 
 if TYPE_CHECKING:
     from groundshift.detect.network import NetworkDetector
@@ -76,6 +86,7 @@ class TrackResult:
     """What one track gives to the survey."""
 
     name: str
+    sums: SumsFile
     detections: tuple[Detection, ...]
     content: TrackContent
     overlays: tuple[Overlay, ...]
@@ -169,7 +180,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
                 failures.append(f"{stack.track} left out: {error}")
         if not results:
             raise NoDataError(f"none of the {len(stacks)} inputs could be surveyed; last: {failures[-1]}")
-        return conclude(results, config, reporter, command, started, failures, network)
+        return conclude(results, config, reporter, command, started, failures, network, stacks)
 
 
 def conclude(
@@ -180,8 +191,12 @@ def conclude(
     started: datetime,
     failures: Sequence[str] = (),
     network: "NetworkDetector | None" = None,
+    stacks: Sequence[InterferogramStack] = (),
 ) -> SurveyOutput:
-    """Merge the detections of all tracks into targets and write everything that is made of them."""
+    """Merge the detections of all tracks into targets and write everything that is made of them.
+
+    Targets are followed through time on the tracks whose interferograms are in `stacks`.
+    """
     folder = config.output
     inventory = folder / "inventory.gpkg"
     before = read_inventory(inventory) if inventory.exists() else []
@@ -191,6 +206,8 @@ def conclude(
     found = _targets(results, config, first, last)
     covered = united([r.footprint for r in results])
     targets = carry_identity(found, before, covered=covered)
+    motions = _follow([t for t in targets if is_current(t)], results, stacks, config, reporter)
+    targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
     run = Run(
         started=started,
         version=__version__,
@@ -201,7 +218,8 @@ def conclude(
         n_pairs=sum(len(r.pairs) for r in results),
         parameters=config.model_dump_json(),
     )
-    write_inventory(inventory, targets, [*runs, run])
+    series = [s for found in motions.values() for m in found if (s := m.series()) is not None]
+    write_inventory(inventory, targets, [*runs, run], series)
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))
@@ -232,7 +250,10 @@ def conclude(
         },
         reporter,
     )
-    write_report(output.report, _content(config, output, results, targets, failures, first, last, facts["name"]))
+    content = _content(config, output, results, targets, failures, first, last, facts["name"])
+    content = replace(content, series={name: [m.content() for m in found] for name, found in motions.items()})
+    write_content(folder / KEPT, content)
+    write_report(output.report, content)
     return output
 
 
@@ -315,6 +336,7 @@ def detect_track(
     map_grid = lonlat_grid(plan.grid, REPORT_SIDE)
     return TrackResult(
         name=plan.track,
+        sums=sums,
         detections=tuple(detections),
         content=TrackContent(
             name=plan.track,
@@ -339,6 +361,21 @@ def detect_track(
         look=plan.look,
         skipped=sum(p.skipped for p in problems),
     )
+
+
+def _follow(
+    targets: Sequence[Target],
+    results: Sequence[TrackResult],
+    stacks: Sequence[InterferogramStack],
+    config: SurveyConfig,
+    reporter: Reporter,
+) -> dict[str, list[TargetMotion]]:
+    """Follow the targets on all tracks whose interferograms are at hand."""
+    if not config.series.series or not targets:
+        return {}
+    by_track = {stack.track: stack for stack in stacks}
+    sources = {r.name: Source(by_track[r.name], r.sums, config.detect.reach) for r in results if r.name in by_track}
+    return follow_targets(targets, sources, config.output / "series", config.series, reporter)
 
 
 def _targets(results: Sequence[TrackResult], config: SurveyConfig, first: date, last: date) -> list[Target]:

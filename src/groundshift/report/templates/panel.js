@@ -16,7 +16,7 @@
     const card = document.querySelector(`#e${index} .about`) ?? byId(`s${index}`)?.content.querySelector(".about");
     return { about: card ? card.cloneNode(true) : null, series: embedded, key: String(index) };
   };
-  const find = window.groundshiftFind ?? held;
+  const find = (index, id) => (window.groundshiftFind ?? held)(index, id);
 
   // ---- numbers ----
   const numbers = (packed) => {
@@ -121,8 +121,8 @@
   // One plot for all targets, made when the first is chosen.
   const plotOf = () => {
     drawn ??= (async () => {
-      const [view] = Object.values((await Bokeh.embed.embed_item(JSON.parse(byId("series-item").textContent))).views ?? {});
-      const doc = (view?.model ?? Bokeh.documents.at(-1).roots()[0]).document;
+      await Bokeh.embed.embed_item(JSON.parse(byId("series-item").textContent));
+      const doc = Bokeh.documents.find((one) => one.get_model_by_name("series-plot"));
       const plot = doc.get_model_by_name("series-plot");
       paint(plot);
       dark.addEventListener("change", () => paint(plot));
@@ -148,7 +148,7 @@
       colour.style.background = track.colour;
       line.append(colour, ` ${track.text}`);
       return line;
-    }), "Bars: one standard error. Dashes: fit. Grey: no interferogram joins the dates.");
+    }), "Bars: one standard error; dashes: the fit; grey: no interferogram joins the dates.");
   };
 
   const show = async (index, row) => {

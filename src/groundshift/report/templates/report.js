@@ -36,11 +36,13 @@
   const filter = () => {
     const words = byId("search").value.trim().toLowerCase();
     const kind = byId("kind").value;
+    const review = byId("reviewed")?.value;
     const slowest = Number(byId("slowest").value) || 0;
     const least = Number(byId("least").value) || 0;
     const shown = rows.map((row) => {
       const speed = Math.abs(Number(row.dataset.speed));
       const keep = (!words || row.textContent.toLowerCase().includes(words)) && (!kind || row.dataset.kind === kind)
+        && (!review || row.dataset.review === review)
         && (slowest === 0 || speed >= slowest) && (least === 0 || Number(row.dataset.score) >= least);
       row.hidden = !keep;
       return keep;
@@ -55,7 +57,8 @@
     byId("filters").addEventListener("submit", (event) => event.preventDefault());
   }
 
-  const pick = (index, from) => {
+  // `from` is map, table or panel; a choice by keyboard moves the focus to the panel, where there is one.
+  const pick = (index, from, keyboard = false) => {
     if (index === picked && from === "map") return;
     picked = index;
     rows.forEach((row) => {
@@ -65,7 +68,9 @@
     });
     const row = rows.find((r) => Number(r.dataset.index) === index);
     const line = byId("picked");
+    document.dispatchEvent(new CustomEvent("groundshift:pick", { detail: { index, row, keyboard } }));
     if (!row) {
+      if (map && from !== "map") map.select(index);
       if (line) line.textContent = "Select a target on the map or in the table.";
       return;
     }
@@ -80,15 +85,35 @@
       link.textContent = row.querySelector("a") ? "Evidence maps" : "Row";
       line.append(link);
     }
-    if (from === "map") {
+    if (from !== "table") {
       const box = document.querySelector(".table-box");
       box.scrollTop = row.offsetTop - box.clientHeight / 3;
-    } else if (map) {
+    }
+    if (map && from !== "map") {
       map.select(index);
       map.fit(row.dataset.box.split(",").map(Number), 5);
     }
   };
-  rows.forEach((row) => row.querySelector(".pick").addEventListener("click", () => pick(Number(row.dataset.index), "table")));
+  rows.forEach((row) => row.querySelector(".pick").addEventListener("click", (event) => {
+    pick(Number(row.dataset.index), "table", event.detail === 0);
+  }));
+  // The address names the chosen target, so that a link to it, or loading the page anew, chooses it again.
+  const named = () => {
+    const id = new URLSearchParams(location.hash.slice(1)).get("target");
+    return rows.find((row) => row.querySelector(".pick").textContent === id);
+  };
+  const resume = () => {
+    const row = named();
+    if (row) pick(Number(row.dataset.index), "panel");
+  };
+  document.addEventListener("groundshift:pick", ({ detail: { row } }) => {
+    const page = location.pathname + location.search;
+    if (row) history.replaceState(null, "", `${page}#${new URLSearchParams({ target: row.querySelector(".pick").textContent })}`);
+    else if (named()) history.replaceState(null, "", page);
+  });
+  window.addEventListener("hashchange", resume);
+  document.addEventListener("groundshift:go", (event) => pick(event.detail, "panel"));
+  document.addEventListener("groundshift:filter", () => { if (byId("filters")) filter(); });
 
   // ---- print: closed parts are opened ----
   window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
@@ -206,7 +231,7 @@
 
     map = {
       fit,
-      select: (index) => { source.selected.indices = [index]; },
+      select: (index) => { source.selected.indices = index < 0 ? [] : [index]; },
       showOnly: (shown) => { named("shown").booleans = shown; },
     };
     source.selected.properties.indices.change.connect(() => {
@@ -219,6 +244,7 @@
     choose();
     measure();
     document.documentElement.dataset.map = "ready";
+    resume();
   };
   if (byId("map-item")) start();
 })();

@@ -1,0 +1,328 @@
+"""How a place moves: steadily, with the seasons, faster and faster, or slower and slower.
+
+Displacement is in metres, positive towards the satellite; rates are in metres per year. To speed up is to have a larger
+rate, whatever its sign.
+"""
+
+import math
+from datetime import date
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from groundshift.checks import check_shape
+from groundshift.timeseries.noise import estimate
+from groundshift.timeseries.velocity import Dates, Velocity, by_pattern, days_of, fit_velocity, years_since
+
+__all__ = ["Behaviour", "Motion", "fit_motion"]
+
+Behaviour = Literal["steady", "seasonal", "accelerating", "decelerating", "unclear"]
+
+_SIGNIFICANCE = 0.05
+_CHANGE_SIGNIFICANCE = 0.02
+_SEASON_SIGNIFICANCE = 0.01
+"""Air has a yearly course too, of a few millimetres: a faint one does not make a motion seasonal."""
+_SEASON_SHARE = 1 / 3
+"""A motion is seasonal where the season changes its speed by more than this share of the mean."""
+_LEAST_DATES = 10
+"""In fewer a change is not looked for."""
+_EDGE_DATES = 5
+_EDGE_SHARE = 0.15
+"""A breakpoint has so many dates, and this share of the time, on either side."""
+_PIXEL_SIGNIFICANCE = 0.10
+_PIXEL_SHARE = 0.20
+"""Of the pixels of a box that must show the same change."""
+
+
+class Motion(NamedTuple):
+    """How a place moves, and what speaks for it. Rates in metres per year; NaN where not known."""
+
+    behaviour: Behaviour
+    explanation: str
+    """One line in plain words."""
+    velocity: Velocity
+    """Of the whole time, arrays of shape ()."""
+    acceleration: float
+    """Metres per year squared, of a parabola."""
+    acceleration_sigma: float
+    acceleration_probability: float
+    """That steady motion would show as much."""
+    breakpoint: date | None
+    """Where the rate changes most likely; None if one rate explains the series as well."""
+    breakpoint_gain: float
+    """By how much the Bayesian information criterion prefers two rates; positive speaks for them."""
+    rate_before: float
+    rate_before_sigma: float
+    rate_after: float
+    rate_after_sigma: float
+    seasonal_probability: float
+    """That motion without seasons would show as much of a yearly course."""
+    pixel_share: float | None
+    """Share of the pixels that show a parabola of the same sign; None if there were none to look at."""
+    bend: Velocity | None
+    """The motion until the breakpoint, if that is what the series shows."""
+
+    def at(self, dates: Dates, groups: ArrayLike = 1) -> NDArray[np.float64]:
+        """Return the curve that the behaviour stands for, (date,) metres: bent at the breakpoint if the rate changes.
+
+        `groups` is the group of dates that the curve is continued from, as in `Velocity.at`.
+        """
+        if self.bend is None or self.breakpoint is None:
+            return self.velocity.at(dates, groups)
+        after = np.maximum(years_since(dates, self.breakpoint), 0.0)
+        return self.bend.at(dates, groups) + (self.rate_after - self.rate_before) * after
+
+
+class _Change(NamedTuple):
+    """The parabola, and the best breakpoint."""
+
+    acceleration: float
+    sigma: float
+    probability: float
+    day: date | None
+    gain: float
+    before: float
+    before_sigma: float
+    after: float
+    after_sigma: float
+
+
+_NO_CHANGE = _Change(*(math.nan,) * 3, None, *(math.nan,) * 5)
+
+
+def fit_motion(
+    dates: Dates,
+    displacement: ArrayLike,
+    sigma: ArrayLike | None = None,
+    *,
+    pixels: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Motion:
+    """Tell how a place moves.
+
+    Parameters
+    ----------
+    dates : sequence of date
+        Ascending.
+    displacement : (date,) array
+        Metres, of the place as a whole; NaN where unknown.
+    sigma : (date,) array, optional
+        Its standard errors relative to the date where they are least, metres.
+    pixels : (date, pixel) array, optional
+        Displacement of the pixels of the box around the place. A change of the rate must show in a fifth of those with
+        data.
+    groups : (date,) int array, optional
+        Group of dates that pairs join, from 1; each has an offset of its own.
+
+    Returns
+    -------
+    Motion
+        *accelerating* or *decelerating*: a parabola is significant at 5 %, the Bayesian information criterion prefers
+        two rates to one, both agree on what the speed does, and the pixels show it. *seasonal*: not so, but a yearly
+        course is significant at 1 % and changes the speed by more than a third of its mean. *steady*: neither, no hint
+        of a change, and the rate is significant at 5 %. *unclear*: the rest.
+
+    Raises
+    ------
+    ValueError
+        If `dates` do not ascend, or shapes do not fit.
+
+    Notes
+    -----
+    Both tests stand on the noise models of `fit_velocity`: what drifts is noise first and motion only if noise does not
+    explain it. A breakpoint has five dates and 15 % of the time on either side; it counts as two parameters, a rate and
+    a date. From less than a year of dates a change of the rate cannot be told from a season; the explanation says so.
+
+    Examples
+    --------
+    >>> days = np.arange("2018-01-01", "2021-01-01", 12, dtype="datetime64[D]")
+    >>> t = np.arange(days.size) * 12 / 365.25
+    >>> noise = np.random.default_rng(1).normal(0, 0.003, days.size)
+    >>> faster = fit_motion(days, -0.010 * t - 0.050 * np.maximum(t - 1.5, 0) + noise)
+    >>> print(faster.explanation)
+    moves faster since July 2019: 11 mm/yr away from the satellite before, 60 mm/yr after
+    """
+    day = days_of(dates)
+    series = np.asarray(displacement, np.float64)
+    check_shape("displacement", series, (len(day),))
+    member = np.ones(len(day), np.int64) if groups is None else np.asarray(groups, np.int64)
+    velocity = fit_velocity(day, series, sigma, groups=groups)
+    season = _season_probability(velocity)
+    change, share, bend = _NO_CHANGE, None, None
+    if velocity.n_dates >= _LEAST_DATES and np.isfinite(velocity.rate):
+        errors = None if sigma is None else np.asarray(sigma, np.float64)
+        change = _find_change(day, series, errors, member)
+        if pixels is not None:
+            share = _share_of_pixels(day, np.asarray(pixels, np.float64), member, change.acceleration)
+    behaviour = _judge(velocity, change, season, share)
+    if behaviour in {"accelerating", "decelerating"} and change.day is not None:
+        bent = (change.after - change.before) * np.maximum(years_since(day, change.day), 0.0)
+        bend = fit_velocity(day, series - bent, sigma, groups=groups)
+    return Motion(
+        behaviour, _explain(behaviour, velocity, change, share), velocity, change.acceleration, change.sigma,
+        change.probability, change.day, change.gain, change.before, change.before_sigma, change.after,
+        change.after_sigma, season, share, bend,
+    )  # fmt: skip
+
+
+def _find_change(
+    day: NDArray[np.datetime64],
+    series: NDArray[np.float64],
+    sigma: NDArray[np.float64] | None,
+    member: NDArray[np.int64],
+) -> _Change:
+    """Fit a parabola, and a line with one break at every date where there may be one."""
+    values = series[:, np.newaxis]
+    for _, known, design in by_pattern(day, np.where(np.isfinite(values), member[:, np.newaxis], 0).T):
+        years = years_since(day[known], day[0].item())
+        data, errors = values[known].T, None if sigma is None else sigma[np.newaxis, known]
+        n = len(years)
+        if n < design.shape[1] + 2:
+            break
+        parabola = estimate(years, _with_parabola(years, design), data, errors, focus=design.shape[1])
+        acceleration, error = 2 * float(parabola.mean[0, -1]), 2 * float(parabola.error[0])
+        probability = 2 * float(stats.t.sf(abs(acceleration) / error, parabola.dof[0]))
+        straight = float(estimate(years, design, data, errors).deviance[0])
+        deviance = np.full(n, np.inf)
+        for k in _candidates(years):
+            bent = _with_break(years, design, years[k])
+            if np.linalg.matrix_rank(bent) == bent.shape[1]:
+                deviance[k] = estimate(years, bent, data, errors).deviance[0]
+        best = int(deviance.argmin())
+        gain = straight - float(deviance[best]) - 2 * math.log(n)
+        if not gain > 0:
+            return _NO_CHANGE._replace(
+                acceleration=acceleration, sigma=error, probability=probability,
+                gain=gain if np.isfinite(gain) else math.nan,
+            )  # fmt: skip
+        bent = _with_break(years, design, years[best])
+        before = estimate(years, bent, data, errors, focus=1)
+        after = estimate(years, bent, data, errors, focus=bent.shape[1] - 1)
+        return _Change(
+            acceleration, error, probability, day[known][best].item(), gain, float(before.mean[0, 1]),
+            float(before.error[0]), float(after.mean[0, -1]), float(after.error[0]),
+        )  # fmt: skip
+    return _NO_CHANGE
+
+
+def _candidates(years: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Dates that may be breakpoints."""
+    margin = _EDGE_SHARE * (years[-1] - years[0])
+    inner = (years >= years[0] + margin) & (years <= years[-1] - margin)
+    inner[:_EDGE_DATES] = False
+    inner[len(years) - _EDGE_DATES :] = False
+    return np.flatnonzero(inner)
+
+
+def _with_parabola(years: NDArray[np.float64], design: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add the square of time; its origin is free, since offset and rate are."""
+    return np.column_stack([design, (years - years.mean()) ** 2])
+
+
+def _with_break(years: NDArray[np.float64], design: NDArray[np.float64], at: float) -> NDArray[np.float64]:
+    """Split the column of the rate into the time before and the time after a break."""
+    before = design.copy()
+    before[:, 1] = np.minimum(years, at)
+    return np.column_stack([before, np.maximum(years - at, 0.0)])
+
+
+def _share_of_pixels(
+    day: NDArray[np.datetime64], pixels: NDArray[np.float64], member: NDArray[np.int64], acceleration: float
+) -> float | None:
+    """Share of the pixels whose own parabola has the sign of `acceleration` and is significant."""
+    check_shape("pixels", pixels, (len(day), *pixels.shape[1:2]))
+    count = agree = 0
+    for rows, known, design in by_pattern(day, np.where(np.isfinite(pixels), member[:, np.newaxis], 0).T):
+        years = years_since(day[known], day[0].item())
+        if len(years) < max(_LEAST_DATES, design.shape[1] + 2):
+            continue
+        found = estimate(years, _with_parabola(years, design), pixels[np.ix_(known, rows)].T, focus=design.shape[1])
+        limit = stats.t.isf(_PIXEL_SIGNIFICANCE / 2, found.dof) * found.error
+        agree += int((found.mean[:, -1] * math.copysign(1.0, acceleration) > limit).sum())
+        count += rows.size
+    return agree / count if count else None
+
+
+def _season_probability(velocity: Velocity) -> float:
+    """Tell how often motion without seasons would show as large a yearly course; NaN where none was fitted."""
+    # Cosine and sine over their errors, squared and halved, follow F with two degrees of freedom.
+    ratio = float(velocity.annual_amplitude / velocity.annual_amplitude_sigma)
+    return float(stats.f.sf(ratio**2 / 2, 2, velocity.n_dates - 4.0)) if math.isfinite(ratio) else math.nan
+
+
+def _judge(velocity: Velocity, change: _Change, season: float, share: float | None) -> Behaviour:
+    """Choose the behaviour."""
+    rate = float(velocity.rate)
+    if not math.isfinite(change.acceleration):
+        return "unclear"
+    parabola = change.probability < _CHANGE_SIGNIFICANCE
+    if parabola or change.day is not None:
+        found = _direction(velocity, change) if parabola and change.day is not None else None
+        return "unclear" if found is None or (share is not None and share < _PIXEL_SHARE) else found
+    swing = 2 * math.pi * float(velocity.annual_amplitude)
+    if season < _SEASON_SIGNIFICANCE and swing > _SEASON_SHARE * abs(rate):
+        return "seasonal"
+    low, high = velocity.interval(1 - _SIGNIFICANCE)
+    return "steady" if low * high > 0 else "unclear"
+
+
+def _direction(velocity: Velocity, change: _Change) -> Literal["accelerating", "decelerating"] | None:
+    """Tell whether the speed grows or falls; None where parabola and break disagree."""
+    if change.acceleration * (change.after - change.before) <= 0:
+        return None
+    faster = abs(change.after) > abs(change.before)
+    # Over the whole time the parabola's speed grows if rate and acceleration have the same sign.
+    if faster != (float(velocity.rate) * change.acceleration > 0):
+        return None
+    return "accelerating" if faster else "decelerating"
+
+
+def _explain(behaviour: Behaviour, velocity: Velocity, change: _Change, share: float | None) -> str:
+    """Say in one line what the series shows."""
+    if not np.isfinite(velocity.rate):
+        return f"{int(velocity.n_dates)} dates do not tell how it moves"
+    low, high = (1000 * float(limit) for limit in velocity.interval(1 - _SIGNIFICANCE))
+    mean = f"{_speed(float(velocity.rate))} (95 %: {low:.0f} to {high:.0f})"
+    if not math.isfinite(change.acceleration):
+        return f"{mean}; {int(velocity.n_dates)} dates do not tell whether the speed changes"
+    if behaviour in {"accelerating", "decelerating"} and change.day is not None:
+        word = "faster" if behaviour == "accelerating" else "slower"
+        before, after = _speed(change.before), _speed(change.after, change.before)
+        text = f"moves {word} since {change.day:%B %Y}: {before} before, {after} after"
+        if not np.isfinite(velocity.annual_amplitude):
+            text += "; from these dates a season cannot be told from a change"
+        return text
+    if behaviour == "seasonal":
+        peak = np.datetime64("2001-01-01", "D") + np.timedelta64(int(velocity.annual_phase), "D")
+        swing = 2000 * float(velocity.annual_amplitude)
+        return (
+            f"moves with the seasons, {swing:.0f} mm to and fro within the year, nearest to the satellite in "
+            f"{peak.item():%B}; over the years {mean}"
+        )
+    if behaviour == "steady":
+        return f"{mean}; no change of the speed stands out from the noise"
+    return f"{mean}; {_doubt(velocity, change, share)}"
+
+
+def _doubt(velocity: Velocity, change: _Change, share: float | None) -> str:
+    """Say why a behaviour is unclear."""
+    parabola = change.probability < _CHANGE_SIGNIFICANCE
+    if parabola and change.day is not None:
+        if share is not None and share < _PIXEL_SHARE:
+            return f"the speed seems to change, but only in {100 * share:.0f} % of the pixels"
+        return "the speed changes, but not in one direction"
+    if parabola:
+        return "the speed seems to change slowly, but no breakpoint stands out"
+    if change.day is not None:
+        return f"the speed seems to change in {change.day:%B %Y}, but not for good"
+    return "that is within its error"
+
+
+def _speed(rate: float, other: float | None = None) -> str:
+    """Write a rate in words, without its direction if `other` has the same."""
+    number = f"{1000 * abs(rate):.0f} mm/yr"
+    if other is not None and rate * other > 0:
+        return number
+    return f"{number} {'towards' if rate > 0 else 'away from'} the satellite"

@@ -1,0 +1,260 @@
+"""One target followed through time: unwrapped locally, inverted, referenced and judged. Arrays in, arrays out.
+
+Whatever keeps a target from having a series is said in one line, as a `NoSeriesError`; the survey goes on without it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from groundshift.errors import GroundshiftError, NoDataError
+from groundshift.geometry import slope_aspect
+from groundshift.pairs import date_graph
+from groundshift.timeseries import (
+    Motion,
+    Reference,
+    Sensitivity,
+    Velocity,
+    check_reference,
+    choose_references,
+    fit_motion,
+    fit_velocity,
+    reference_sensitivity,
+    reference_series,
+)
+from groundshift.timeseries.inversion import Inverted, covariance_of, invert_network, phase_weights
+from groundshift.timeseries.terms import InseparableTermError, date_baselines, dem_per_metre, remove_stratified_delay
+from groundshift.types import Grid, LookGeometry, Pair
+from groundshift.unwrap import Unwrapper, check_closure, unwrap_patch
+from groundshift.workflows.config import SeriesConfig
+
+__all__ = ["Followed", "NoSeriesError", "Patch", "follow"]
+
+_SLANT_RANGE = 850_000.0
+"""Metres from a radar satellite to the ground, where a product does not tell; it scales the DEM error only."""
+_SLOPE_SMOOTHING = 150.0
+"""Metres over which the slope around a target is averaged."""
+_LEAST_PIXELS = 4
+"""A target with fewer pixels of data has no series."""
+_LEAST_DATES = 4
+"""Fewer dates tell no velocity with an error."""
+
+
+class NoSeriesError(GroundshiftError, ValueError):
+    """A target cannot be followed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """What is known of the ground around a target; arrays (y, x) at full resolution."""
+
+    igrams: NDArray[np.complex64]
+    """(pair, y, x): magnitude is coherence, zero means no data."""
+    pairs: tuple[Pair, ...]
+    grid: Grid
+    wavelength: float
+    look: LookGeometry | None
+    inside: NDArray[np.bool_]
+    """The target."""
+    others: NDArray[np.bool_]
+    """Other targets."""
+    significance: NDArray[np.float32]
+    """Of the stacked gradient, the larger of both directions; NaN where unknown."""
+    stacked_velocity: NDArray[np.float32]
+    """Metres per year, integrated from the stacked gradients; NaN where unknown."""
+    height: NDArray[np.float32] | None = None
+    unread: tuple[tuple[str, str], ...] = ()
+    """Name of each pair that could not be read, and why; its interferogram is zero."""
+
+
+class Followed(NamedTuple):
+    """How one target moved, as seen from one track."""
+
+    inverted: Inverted
+    """Displacement of the pixels, relative to the reference."""
+    velocity: Velocity
+    """Of the pixels."""
+    coherence: NDArray[np.float32]
+    """(y, x) mean over the pairs used."""
+    dates: tuple[date, ...]
+    displacement: NDArray[np.float64]
+    """(date,) metres, mean over the core of the target."""
+    sigma: NDArray[np.float64]
+    """(date,) standard error of `displacement`, metres."""
+    groups: NDArray[np.int64]
+    """(date,) group of dates that pairs join, from 1."""
+    core: NDArray[np.bool_]
+    """(y, x) pixels that `displacement` is the mean of."""
+    motion: Motion
+    reference: Reference
+    sensitivity: Sensitivity
+    pairs: tuple[Pair, ...]
+    """Pairs used."""
+    left_out: tuple[tuple[str, str], ...]
+    """Name of each other pair, and why."""
+    short_pair_bias: float | None
+    """Radians; see `check_closure`."""
+    corrected: int
+    """Pairs in which whole cycles were corrected."""
+    notes: tuple[str, ...]
+    """What was not taken out, and why."""
+
+    @property
+    def rate_sigma(self) -> float:
+        """Standard error of the rate with the doubt about the reference, metres per year."""
+        spread = self.sensitivity.spread
+        return math.hypot(float(self.motion.velocity.rate_sigma), spread if math.isfinite(spread) else 0.0)
+
+
+def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed:
+    """Follow a target through time.
+
+    Raises
+    ------
+    NoSeriesError
+        If its data do not allow it.
+    """
+    _check(patch)
+    weight = np.abs(patch.igrams)
+    closure = check_closure(
+        unwrap_patch(patch.igrams, config.nlooks, unwrapper), patch.pairs, least_reliability=config.least_reliability
+    )
+    unread = dict(patch.unread)
+    reasons = {k: unread.get(patch.pairs[k].name, reason) for k, reason in closure.reasons}
+    kept = [k for k in range(len(patch.pairs)) if closure.kept[k]]
+    if not kept:
+        raise NoSeriesError(
+            f"none of {len(patch.pairs)} pairs can be unwrapped with trust; {next(iter(reasons.values()))}"
+        )
+    unw = closure.unwrapped
+    coherence = _mean_coherence(weight[kept])
+    reference = _reference(patch, coherence)
+    if reference.reason:
+        raise NoSeriesError(reference.reason)
+    at_reference = reference_series(unw, reference.pixels, reference.weights)
+    reasons |= {k: "no data on the reference" for k in kept if not np.isfinite(at_reference[k])}
+    kept = [k for k in kept if k not in reasons]
+    if not kept:
+        raise NoSeriesError("no pair has data on the reference")
+    pairs = tuple(patch.pairs[k] for k in kept)
+    unw = (unw[kept] - at_reference[kept][:, np.newaxis, np.newaxis]).astype(np.float32)
+    notes: list[str] = []
+    if config.stratified and patch.height is not None:
+        try:
+            unw = remove_stratified_delay(unw, _filled(patch.height), ~(patch.inside | patch.others), pairs).unw
+        except InseparableTermError as error:
+            notes.append(f"stratified delay left in: {error}")
+    weights = phase_weights(weight[kept], config.nlooks)
+    per_metre = _dem_per_metre(patch, pairs, config, notes)
+    try:
+        inverted = invert_network(unw, weights, pairs, patch.wavelength, dem_per_metre=per_metre, robust=config.robust)
+    except InseparableTermError as error:
+        notes.append(f"DEM error left in: {error}")
+        per_metre = None
+        inverted = invert_network(unw, weights, pairs, patch.wavelength, robust=config.robust)
+    reference = check_reference(inverted.displacement, reference)
+    if reference.reason:
+        raise NoSeriesError(reference.reason)
+    shift = reference_series(inverted.displacement, reference.pixels, reference.weights)
+    inverted = inverted._replace(
+        displacement=(inverted.displacement - shift[:, np.newaxis, np.newaxis]).astype(np.float32)
+    )
+    core = _core(patch, inverted)
+    try:
+        mean = covariance_of(unw, weights, pairs, patch.wavelength, core, dem_per_metre=per_metre, robust=config.robust)
+    except NoDataError as error:
+        raise NoSeriesError(f"no pixel of the target has a solution: {error}") from error
+    displacement = mean.displacement - shift
+    sigma = np.sqrt(np.diag(mean.covariance))
+    groups = _groups(mean.dates, pairs)
+    known = np.isfinite(displacement)
+    if known.sum() < _LEAST_DATES:
+        raise NoSeriesError(f"only {int(known.sum())} dates are known, {_LEAST_DATES} are needed for a velocity")
+    motion = fit_motion(mean.dates, displacement, sigma, pixels=inverted.displacement[:, patch.inside], groups=groups)
+    if not np.isfinite(motion.velocity.rate):
+        raise NoSeriesError(f"{int(known.sum())} dates in {groups[known].max()} groups tell no velocity")
+    return Followed(
+        inverted=inverted,
+        velocity=fit_velocity(mean.dates, inverted.displacement, inverted.sigma, groups=inverted.groups),
+        coherence=_mean_coherence(weight[kept]),
+        dates=mean.dates,
+        displacement=displacement,
+        sigma=sigma,
+        groups=groups,
+        core=core,
+        motion=motion,
+        reference=reference,
+        sensitivity=reference_sensitivity(mean.dates, displacement, inverted.displacement, reference),
+        pairs=pairs,
+        left_out=tuple((patch.pairs[k].name, reasons[k]) for k in sorted(reasons)),
+        short_pair_bias=closure.short_pair_bias,
+        corrected=int((closure.cycles[kept] != 0).any(axis=(1, 2)).sum()),
+        notes=tuple(notes),
+    )
+
+
+def _check(patch: Patch) -> None:
+    """Raise NoSeriesError if there is too little to begin with."""
+    dates = {day for pair in patch.pairs for day in (pair.reference, pair.secondary)}
+    if len(dates) < _LEAST_DATES:
+        raise NoSeriesError(f"only {len(dates)} dates, {_LEAST_DATES} are needed for a velocity")
+    with_data = int((patch.igrams != 0).any(axis=0)[patch.inside].sum())
+    if with_data < _LEAST_PIXELS:
+        raise NoSeriesError(f"only {with_data} pixels of the target have data, {_LEAST_PIXELS} are needed")
+
+
+def _mean_coherence(weight: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Mean over the pairs that have data; 0 where none has."""
+    count = (weight > 0).sum(axis=0)
+    return np.asarray(weight.sum(axis=0) / np.maximum(count, 1), np.float32)
+
+
+def _reference(patch: Patch, coherence: NDArray[np.float32]) -> Reference:
+    """Choose stable ground in the patch."""
+    slope = None
+    if patch.height is not None and min(patch.height.shape) > 1:
+        slope = slope_aspect(patch.height, patch.grid, smoothing=_SLOPE_SMOOTHING, look=patch.look).slope
+    return choose_references(
+        coherence, patch.inside, patch.grid.spacing,
+        height=patch.height, slope=slope, gradient=patch.significance, others=patch.others,
+    )  # fmt: skip
+
+
+def _filled(height: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put the median height where none is known, so that a hole of the DEM is no hole of the series."""
+    known = np.isfinite(height)
+    return np.where(known, height, np.median(height[known]) if known.any() else np.nan).astype(np.float32)
+
+
+def _dem_per_metre(
+    patch: Patch, pairs: Sequence[Pair], config: SeriesConfig, notes: list[str]
+) -> NDArray[np.float64] | None:
+    """Return what a metre of DEM error feigns, where baselines and look are known."""
+    if not config.dem_error or patch.look is None:
+        return None
+    try:
+        date_baselines(pairs)
+    except InseparableTermError as error:
+        notes.append(f"DEM error left in: {error}")
+        return None
+    return dem_per_metre(pairs, _SLANT_RANGE, patch.look.incidence)
+
+
+def _core(patch: Patch, inverted: Inverted) -> NDArray[np.bool_]:
+    """Return the faster half of the target, as the stacked velocity has it, which knows nothing of this series."""
+    solved = patch.inside & np.isfinite(inverted.displacement).any(axis=0)
+    speed = np.abs(np.where(solved, patch.stacked_velocity, np.nan))
+    if np.isfinite(speed).sum() < _LEAST_PIXELS:
+        return solved
+    return np.asarray(solved & (speed >= np.nanmedian(speed)))
+
+
+def _groups(dates: Sequence[date], pairs: Sequence[Pair]) -> NDArray[np.int64]:
+    """Return the group of each date, as pairs join them, from 1."""
+    number = {day: k for k, group in enumerate(date_graph(pairs).groups, start=1) for day in group.dates}
+    return np.array([number[day] for day in dates], np.int64)

@@ -1,0 +1,302 @@
+"""Series of all targets: patches cut out of the interferograms, followed one by one, and kept in the survey's folder.
+
+For each target and track `series/<target>-<track>.nc` holds what every pixel did, and a record beside it what the
+target did. What is there already, made from the same files with the same settings, is not made again.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from groundshift import __version__
+from groundshift.errors import DamagedFileError, GroundshiftError, OutputError
+from groundshift.geometry import pixels_within
+from groundshift.geometry.geocode import sample_at
+from groundshift.gradients.integrate import relative_velocity
+from groundshift.gradients.stack import node_offset
+from groundshift.gradients.store import SumsFile
+from groundshift.inventory import Target
+from groundshift.io.atomic import write_text
+from groundshift.io.patches import PatchSeries, patch_path, write_patch
+from groundshift.io.stack import InterferogramStack
+from groundshift.pairs import select_pairs
+from groundshift.types import Looks, Window
+from groundshift.unwrap import Unwrapper, choose_unwrapper
+from groundshift.workflows.config import SeriesConfig
+from groundshift.workflows.following import Followed, NoSeriesError, Patch, follow
+from groundshift.workflows.motion import Record, TargetMotion, make_record, shown
+from groundshift.workflows.progress import Reporter
+
+__all__ = ["Source", "follow_targets"]
+
+_LEAST_MARGIN_M = 300.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the series of one track come from."""
+
+    stack: InterferogramStack
+    sums: SumsFile
+    reach: float
+    """Metres over which stacked velocities are compared."""
+
+
+class _Cut(NamedTuple):
+    """A patch on the grid of a track."""
+
+    window: Window
+    inside: NDArray[np.bool_]
+    others: NDArray[np.bool_]
+
+
+def follow_targets(
+    targets: Sequence[Target],
+    sources: Mapping[str, Source],
+    folder: Path,
+    config: SeriesConfig,
+    reporter: Reporter,
+) -> dict[str, list[TargetMotion]]:
+    """Follow every target on every track that has seen it.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+    sources : mapping
+        By name of the track; tracks that are not here are passed over.
+    folder : path
+        Where series are kept.
+    config : SeriesConfig
+    reporter : Reporter
+
+    Returns
+    -------
+    dict
+        By identity of the target, in the order of its tracks; a target that cannot be followed has a reason.
+
+    Raises
+    ------
+    UnwrappingError
+        If the unwrapper asked for is not there.
+    OutputError
+        If a series cannot be written.
+    """
+    unwrapper = choose_unwrapper(config.unwrapper)
+    tasks = [(target, track) for target in targets for track in target.tracks if track in sources]
+    found: dict[str, list[TargetMotion]] = {}
+    views = {track: _view(source) for track, source in sources.items() if any(track == t for _, t in tasks)}
+    with reporter.bar("following targets", len(tasks)) as advance:
+        for target, track in tasks:
+            motion = _follow_one(target, targets, sources[track], views[track], folder, config, unwrapper)
+            if motion.record.reason:
+                reporter.log("no series", target=target.id, track=track, reason=motion.record.reason)
+            found.setdefault(target.id, []).append(motion)
+            advance()
+    return found
+
+
+class _View(NamedTuple):
+    """What the stack of a track shows on its nodes."""
+
+    velocity: NDArray[np.float32]
+    """mm/yr."""
+    significance: NDArray[np.float32]
+    looks: Looks
+    offset: float
+
+
+def _view(source: Source) -> _View:
+    """Look at the stack of all pairs once more."""
+    stack = source.sums.stack(0)
+    velocity = relative_velocity(stack, reach=source.reach / float(np.mean(stack.grid.spacing)))
+    with np.errstate(invalid="ignore"):
+        significance = np.fmax(np.abs(stack.significance[0]), np.abs(stack.significance[1]))
+    full, coarse = source.stack.grid.shape, stack.grid.shape
+    looks = Looks(full[0] // coarse[0], full[1] // coarse[1])
+    return _View(velocity, significance, looks, node_offset(stack.smoothing))
+
+
+def _follow_one(
+    target: Target,
+    targets: Sequence[Target],
+    source: Source,
+    view: _View,
+    folder: Path,
+    config: SeriesConfig,
+    unwrapper: Unwrapper,
+) -> TargetMotion:
+    """Follow one target on one track, or find what is kept of it."""
+    track = source.stack.track
+    path = patch_path(folder, target.id, track)
+    mark = _fingerprint(target, targets, source.stack, config, unwrapper.name)
+    kept = _kept(path.with_suffix(".json"), mark)
+    if kept is not None and (kept.reason or path.exists()):
+        return shown(kept, path)
+    try:
+        patch = _cut_patch(target, targets, source, view, config)
+        followed = follow(patch, config, unwrapper)
+    except NoSeriesError as error:
+        record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error))
+        path.unlink(missing_ok=True)
+    except OutputError:
+        raise
+    except GroundshiftError as error:
+        record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error))
+    else:
+        record = make_record(mark, target, track, patch, followed)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_patch(path, _series_of(target, track, patch, followed, record))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path.with_suffix(".json"), record.model_dump_json(indent=1) + "\n")
+    return shown(record, path)
+
+
+def _fingerprint(
+    target: Target, targets: Sequence[Target], stack: InterferogramStack, config: SeriesConfig, unwrapper: str
+) -> str:
+    """Tell what a series is made from."""
+    near = [t.geometry.wkb_hex for t in targets if t.geometry.distance(target.geometry) < 0.05]
+    pairs = select_pairs(stack.pairs, max_days=config.series_days)
+    files = [
+        [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
+        for p in pairs
+    ]
+    facts = [__version__, target.geometry.wkb_hex, near, config.model_dump(mode="json"), unwrapper, files]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _kept(path: Path, mark: str) -> Record | None:
+    """Return the record of an earlier run that was made from the same."""
+    try:
+        found = Record.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError, ValueError):
+        return None
+    return found if found.fingerprint == mark else None
+
+
+def _place(target: Target, targets: Sequence[Target], stack: InterferogramStack, config: SeriesConfig) -> _Cut:
+    """Find the pixels of a target, and the ground around it that is unwrapped with it."""
+    found = pixels_within(target.geometry, stack.grid)
+    if found is None:
+        raise NoSeriesError("no pixel of the track lies in the target")
+    box, mask = found
+    sides = box.height * stack.grid.spacing[0], box.width * stack.grid.spacing[1]
+    margin = max(config.margin * math.sqrt(sides[0] * sides[1]), _LEAST_MARGIN_M)
+    down, across = (math.ceil(margin / spacing) for spacing in stack.grid.spacing)
+    top, left = max(box.y - down, 0), max(box.x - across, 0)
+    bottom, right = (
+        min(box.y + box.height + down, stack.grid.shape[0]),
+        min(box.x + box.width + across, stack.grid.shape[1]),
+    )
+    window = Window(top, left, bottom - top, right - left)
+    inside = np.zeros((window.height, window.width), np.bool_)
+    inside[box.y - top : box.y - top + box.height, box.x - left : box.x - left + box.width] = mask
+    others = np.zeros_like(inside)
+    grid = stack.grid.cropped(window)
+    for other in targets:
+        if other is target or other.geometry.distance(target.geometry) > 0.05:
+            continue
+        there = pixels_within(other.geometry, grid)
+        if there is not None:
+            part, shape = there
+            others[part.rows, part.columns] |= shape
+    return _Cut(window, inside, others & ~inside)
+
+
+def _cut_patch(target: Target, targets: Sequence[Target], source: Source, view: _View, config: SeriesConfig) -> Patch:
+    """Read the interferograms around a target, and what the stack says of it."""
+    stack = source.stack
+    pairs = select_pairs(stack.pairs, max_days=config.series_days)
+    if not pairs:
+        raise NoSeriesError(f"no pair of up to {config.series_days} days")
+    window, inside, others = _place(target, targets, stack, config)
+    needed = 8 * len(pairs) * inside.size
+    step = max(1, math.ceil(math.sqrt(needed / (config.series_memory_mb * 1e6))))
+    if step > 1:
+        height, width = inside.shape[0] // step * step, inside.shape[1] // step * step
+        window = Window(window.y, window.x, height, width)
+        inside, others = (
+            m[:height, :width].reshape(height // step, step, width // step, step).mean(axis=(1, 3)) >= 0.5
+            for m in (inside, others)
+        )
+    igrams = np.zeros((len(pairs), *inside.shape), np.complex64)
+    unread = []
+    for k, pair in enumerate(pairs):
+        try:
+            igrams[k] = _looked(stack.read(pair, window), step)
+        except DamagedFileError as error:
+            unread.append((pair.name, str(error)))
+    grid = stack.grid.cropped(window).multilooked(Looks(step, step))
+    rows = (window.y + (np.arange(inside.shape[0]) + 0.5) * step) / view.looks.y - 0.5 - view.offset
+    columns = (window.x + (np.arange(inside.shape[1]) + 0.5) * step) / view.looks.x - 0.5 - view.offset
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    height_map = None
+    if stack.read_height is not None:
+        height_map = _mean_of(stack.read_height(window), step)
+        height_map = height_map if np.isfinite(height_map).any() else None
+    return Patch(
+        igrams=igrams,
+        unread=tuple(unread),
+        pairs=pairs,
+        grid=grid,
+        wavelength=stack.wavelength,
+        look=stack.look,
+        inside=inside,
+        others=others,
+        significance=np.asarray(sample_at(view.significance, y, x, True), np.float32),
+        stacked_velocity=np.asarray(sample_at(view.velocity, y, x, False) / 1000.0, np.float32),
+        height=height_map,
+    )
+
+
+def _looked(igram: NDArray[np.complex64], step: int) -> NDArray[np.complex64]:
+    """Average `step` by `step` pixels."""
+    if step == 1:
+        return igram
+    rows, columns = igram.shape[0] // step, igram.shape[1] // step
+    return np.asarray(igram.reshape(rows, step, columns, step).mean(axis=(1, 3)), np.complex64)
+
+
+def _mean_of(height: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Average heights over `step` by `step` pixels; NaN where none is known."""
+    cells = height.reshape(height.shape[0] // step, step, height.shape[1] // step, step)
+    known = np.isfinite(cells)
+    count = known.sum(axis=(1, 3))
+    return np.where(count > 0, np.where(known, cells, 0).sum(axis=(1, 3)) / np.maximum(count, 1), np.nan).astype(
+        np.float32
+    )
+
+
+def _series_of(target: Target, track: str, patch: Patch, followed: Followed, record: Record) -> PatchSeries:
+    """Gather what the file of a patch holds."""
+    shape = patch.inside.shape
+    height = patch.height if patch.height is not None else np.full(shape, np.nan, np.float32)
+    return PatchSeries(
+        target=target.id,
+        track=track,
+        grid=patch.grid,
+        wavelength=patch.wavelength,
+        look=patch.look,
+        dates=np.array(followed.dates, "datetime64[D]"),
+        displacement=followed.inverted.displacement,
+        sigma=followed.inverted.sigma,
+        velocity=np.asarray(followed.velocity.rate, np.float32),
+        velocity_sigma=np.asarray(followed.velocity.rate_sigma, np.float32),
+        temporal_coherence=followed.inverted.temporal_coherence,
+        coherence=followed.coherence,
+        stacked_velocity=patch.stacked_velocity,
+        inside=patch.inside,
+        height=height,
+        reference=followed.reference.pixels,
+        pairs=followed.pairs,
+        left_out=followed.left_out,
+        facts=record.facts,
+    )
