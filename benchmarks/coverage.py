@@ -44,7 +44,7 @@ class Target(NamedTuple):
 
 def draw_days(rng: np.random.Generator, count: int, interval: int) -> np.ndarray:
     """Draw acquisitions: up to a fifth are missing, and in a third of the cases some months in a row."""
-    days = START + interval * np.flatnonzero(rng.uniform(size=math.ceil(1.2 * count)) > rng.uniform(0, 0.2))[:count]
+    days = START + interval * np.flatnonzero(rng.uniform(size=2 * count) > rng.uniform(0, 0.2))[:count]
     if rng.uniform() < 1 / 3:
         days[rng.integers(count // 3, 2 * count // 3) :] += interval * (int(rng.uniform(90, 250)) // interval)
     return days

@@ -267,7 +267,43 @@ def test_the_plot_is_dark_on_a_dark_screen_and_light_on_paper(moved, moving):
     assert "#ffffff" in moved.run(border)
     assert not moved.run("document.querySelector('.panel-buttons').checkVisibility()")
     assert moved.run("document.querySelector('.small-plot').checkVisibility()")
+    moved.run("window.dispatchEvent(new Event('afterprint'))")
+    assert "#14191d" in moved.run(border)
     moved.media()
+
+
+ON_PAPER = """(() => {
+  const across = (e) => { const box = e.getBoundingClientRect(); return [box.left, box.right]; };
+  const bar = document.querySelector('.ground-scale i');
+  const before = bar.clientWidth / document.getElementById('map').clientWidth;
+  window.dispatchEvent(new Event('beforeprint'));
+  document.body.style.width = '690px';
+  const pictures = [...document.querySelectorAll('.on-paper')];
+  const found = { before, after: bar.clientWidth / pictures[0].clientWidth,
+    pictures: pictures.map((p) => [across(p), across(p.parentElement)]),
+    controls: across(document.getElementById('controls')),
+    plots: ['map', 'series'].map((id) => document.getElementById(id).checkVisibility()) };
+  document.body.style.width = '';
+  window.dispatchEvent(new Event('afterprint'));
+  return { ...found, left: document.querySelectorAll('.on-paper').length };
+})()"""
+"""All at once, as a browser prints: scripts that listen to sizes do not run before the paper is laid out."""
+
+
+def test_plots_are_as_wide_as_the_paper(moved, moving):
+    choose(moved, 0, moving.targets[0].id)
+    moved.media(media="print")
+    found = moved.run(ON_PAPER)
+    moved.media()
+    assert len(found["pictures"]) == 2
+    for (left, right), (least, most) in found["pictures"]:
+        assert least <= left < right <= most
+        assert right - left < 690
+    assert found["pictures"][0][0][1] < found["controls"][0]
+    assert found["plots"] == [False, False]
+    # The scale bar is as long a part of the picture as it was of the map.
+    assert found["after"] == pytest.approx(found["before"], abs=0.01)
+    assert found["left"] == 0
 
 
 def test_an_address_may_name_a_target(browser, moving, moving_file):

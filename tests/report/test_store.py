@@ -15,22 +15,32 @@ def plain(page):
     return re.sub(r"p\d{4,}", "p", re.sub(r'"[0-9a-f]{8}-[0-9a-f-]{27}"', '""', page))
 
 
-def test_the_page_made_of_what_is_kept_is_the_page(tmp_path):
-    content = replace(
+@pytest.fixture
+def full():
+    """A content with something in every field."""
+    return replace(
         make_moving(),
         tracks=[
             make_track(
-                pairs_unused=[replace(pair, perpendicular_baseline=-12.5) for pair in make_pairs(2)],
-                files_left_out=["a: too short"], warnings=["strange", "überall"], look=None,
+                pairs_used=[], files_left_out=["a: too short"], warnings=["strange", "überall"], look=None
             ),
-            make_track("T2", significance=None, masks=[]),
+            make_track("T2", pairs_used=[], significance=None, masks=[]),
         ],
         messages=["one", "two"], facts={"Zeta": 1, "Alpha": "2"}, settings={"a": {"b": None, "c": [1, 2.5]}},
     )  # fmt: skip
-    path = tmp_path / "report.h5"
-    write_content(path, content)
-    again = read_content(path, content.targets)
-    assert plain(render_report(again)) == plain(render_report(content))
+
+
+def test_the_page_made_of_what_is_kept_is_the_page(full, tmp_path):
+    write_content(tmp_path / "report.h5", full)
+    assert plain(render_report(read_content(tmp_path / "report.h5", full.targets))) == plain(render_report(full))
+
+
+def test_what_is_kept_comes_back(full, tmp_path):
+    unused = [replace(pair, perpendicular_baseline=-12.5) for pair in make_pairs(2)]
+    first, second = full.tracks
+    content = replace(full, tracks=[replace(first, pairs_used=make_pairs(), pairs_unused=unused), second])
+    write_content(tmp_path / "report.h5", content)
+    again = read_content(tmp_path / "report.h5", content.targets)
     assert again.settings == content.settings
     assert list(again.facts) == ["Zeta", "Alpha"]
     for track, kept in zip(content.tracks, again.tracks, strict=True):

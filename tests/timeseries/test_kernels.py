@@ -29,7 +29,7 @@ def make_network(rng, dates, share):
     days = np.sort(rng.choice(500, dates, replace=False)).astype(float)
     first, second = np.triu_indices(dates, 1)
     kept = rng.random(first.size) < share
-    kept[[k for d in range(dates) for k in np.flatnonzero((first == d) | (second == d))[:1]]] = True
+    kept[[rng.choice(np.flatnonzero((first == d) | (second == d))) for d in range(dates)]] = True
     return first[kept], second[kept], days
 
 

@@ -43,6 +43,16 @@ app.command(
     help="Follow the targets of a survey through time. Run again after changing settings; what is the same is kept.",
 )
 app.command(
+    "groundshift.cli.viewing:report",
+    name="report",
+    help="Write report.html of a finished survey anew, with the reviews and notes as they are now.",
+)
+app.command(
+    "groundshift.cli.viewing:view",
+    name="view",
+    help="Show a finished survey on this machine, with buttons that write reviews and notes into its inventory.",
+)
+app.command(
     "groundshift.cli.exports:export",
     name="export",
     help="Export the targets of a survey, or the series of one, for a GIS, a database or another program.",

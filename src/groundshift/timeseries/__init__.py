@@ -1,4 +1,4 @@
-"""How each target moved: local reference, displacement, velocity with its error, behaviour, motion in two directions."""
+"""How each target moved: local reference, displacement, velocity with its error, behaviour, components of motion."""
 
 from groundshift.timeseries.behaviour import Behaviour, Motion, fit_motion
 from groundshift.timeseries.decomposition import Decomposition, decompose_east_up, decompose_slope

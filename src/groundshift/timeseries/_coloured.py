@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["average_models"]
+__all__ = ["average_few", "average_many"]
 
 _TINY = 1e-300
-_ROUNDING = 1e-14
-"""Share of the sum of squares below which a residual is rounding error."""
+_ROUNDING = 1e-10
+"""Share of the sum of squares below which a residual is rounding error, of single precision."""
 _NEGLIGIBLE = 1e-4
 """Noise models of less probability do not count in a quantile."""
 _BISECTIONS = 36
@@ -139,8 +139,58 @@ def _half_width(beta: Any, error: Any, weight: Any, mean: float, dof: int, confi
     return 0.5 * (low + high)
 
 
+@njit(nogil=True, cache=True)
+def _average_one(
+    years: Any, design: Any, series: Any, own: Any, network_drift: float, models: Any, focus: int, confidences: Any,
+    mean: Any, covariance: Any, halves: Any,
+) -> float:  # fmt: skip
+    """Fill the averages of one series; return -2 log likelihood of the best noise model."""
+    dates, p = design.shape
+    dof = dates - p
+    n_models = models.shape[0]
+    gram, state, v = np.empty((p + 1, p + 1)), np.empty((2, p + 1)), np.empty(p + 1)
+    lower, turned, z = np.zeros((p, p)), np.zeros((p, p)), np.empty(p)
+    beta, inverse = np.empty((n_models, p)), np.empty((n_models, p, p))
+    weight, error = np.empty(n_models), np.empty(n_models)
+    deviance = np.inf
+    for k in range(n_models):
+        share, memory, drift, trust, prior = models[k]
+        drift += trust * network_drift
+        log_v = _innovations(years, design, series, own, share, memory, drift, gram, state, v)
+        left, log_x = _solve(gram, beta[k], inverse[k], lower, turned, z)
+        inverse[k] *= left / dof
+        error[k] = math.sqrt(inverse[k, focus, focus])
+        weight[k] = -0.5 * (log_v + log_x + dof * math.log(left)) + math.log(prior)
+        deviance = min(deviance, log_v + dates * math.log(left / dates))
+    weight[:] = np.exp(weight - weight.max())
+    weight /= weight.sum()
+    mean[:], covariance[:] = 0.0, 0.0
+    for k in range(n_models):
+        mean += weight[k] * beta[k]
+    for k in range(n_models):
+        for i in range(p):
+            for j in range(p):
+                covariance[i, j] += weight[k] * (inverse[k, i, j] + (beta[k, i] - mean[i]) * (beta[k, j] - mean[j]))
+    for level in range(confidences.size):
+        halves[level] = _half_width(beta[:, focus], error, weight, mean[focus], dof, confidences[level])
+    return deviance
+
+
+@njit(nogil=True, cache=True)
+def average_few(
+    years: Any, design: Any, series: Any, own: Any, network_drift: Any, models: Any, focus: int, confidences: Any,
+    mean: Any, covariance: Any, halves: Any, deviance: Any,
+) -> None:  # fmt: skip
+    """Do what `average_many` does on one core: waking others takes longer than a few series."""
+    for q in range(series.shape[0]):
+        deviance[q] = _average_one(
+            years, design, series[q], own[q], network_drift[q], models, focus, confidences, mean[q], covariance[q],
+            halves[q],
+        )  # fmt: skip
+
+
 @njit(parallel=True, nogil=True, cache=True)
-def average_models(
+def average_many(
     years: Any, design: Any, series: Any, own: Any, network_drift: Any, models: Any, focus: int, confidences: Any,
     mean: Any, covariance: Any, halves: Any, deviance: Any,
 ) -> None:  # fmt: skip
@@ -156,9 +206,10 @@ def average_models(
     own : (series, date) float64 array
         Variance of the white noise of each date, about one.
     network_drift : (series,) float64 array
-        Variance per year of a random walk that all noise models have, in the same unit.
-    models : (model, 4) float64 array
-        Variance of the stationary process, its memory in years, variance per year of the random walk, prior weight.
+        Variance per year of the random walk that is known beforehand, in the same unit.
+    models : (model, 5) float64 array
+        Variance of the stationary process, its memory in years, variance per year of the random walk, the share of the
+        known one that is added to it, prior weight.
     focus : int
         Parameter whose intervals are wanted...
     confidences : (level,) float64 array
@@ -166,34 +217,8 @@ def average_models(
     mean, covariance, halves, deviance
         Filled: (series, p), (series, p, p), (series, level), and (series,): -2 log likelihood of the best noise model.
     """
-    dates, p = design.shape
-    dof = dates - p
-    n_models = models.shape[0]
     for q in prange(series.shape[0]):
-        gram, state, v = np.empty((p + 1, p + 1)), np.empty((2, p + 1)), np.empty(p + 1)
-        lower, turned, z = np.zeros((p, p)), np.zeros((p, p)), np.empty(p)
-        beta, inverse = np.empty((n_models, p)), np.empty((n_models, p, p))
-        weight, error = np.empty(n_models), np.empty(n_models)
-        deviance[q] = np.inf
-        for k in range(n_models):
-            share, memory, drift, prior = models[k]
-            log_v = _innovations(
-                years, design, series[q], own[q], share, memory, drift + network_drift[q], gram, state, v
-            )
-            left, log_x = _solve(gram, beta[k], inverse[k], lower, turned, z)
-            inverse[k] *= left / dof
-            error[k] = math.sqrt(inverse[k, focus, focus])
-            weight[k] = -0.5 * (log_v + log_x + dof * math.log(left)) + math.log(prior)
-            deviance[q] = min(deviance[q], log_v + dates * math.log(left / dates))
-        weight[:] = np.exp(weight - weight.max())
-        weight /= weight.sum()
-        mean[q], covariance[q] = 0.0, 0.0
-        for k in range(n_models):
-            mean[q] += weight[k] * beta[k]
-        for k in range(n_models):
-            for i in range(p):
-                for j in range(p):
-                    apart = (beta[k, i] - mean[q, i]) * (beta[k, j] - mean[q, j])
-                    covariance[q, i, j] += weight[k] * (inverse[k, i, j] + apart)
-        for level in range(confidences.size):
-            halves[q, level] = _half_width(beta[:, focus], error, weight, mean[q, focus], dof, confidences[level])
+        deviance[q] = _average_one(
+            years, design, series[q], own[q], network_drift[q], models, focus, confidences, mean[q], covariance[q],
+            halves[q],
+        )  # fmt: skip

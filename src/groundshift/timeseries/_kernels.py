@@ -4,8 +4,8 @@ The normal matrix of a network of pairs is the Laplacian of a graph: dates are n
 conductances. Dates are eliminated from the last to the first by star-mesh transforms: the conductances c_i from a date
 to the earlier ones are replaced by c_i c_j / sum(c) between these. That is a Cholesky factorisation without a single
 subtraction, so that weights may differ by any factor, and a date with no conductance left is exactly the first one of
-a group of dates that pairs join: displacement there is zero. A pair of `span` consecutive dates fills a band of that
-width. Pixels of a tile share the pattern and are computed side by side.
+a group of dates that pairs join: displacement there is zero. Short pairs make a narrow band. Pixels of a tile share the
+pattern and are computed side by side.
 """
 
 import math
@@ -195,13 +195,12 @@ def _judge(first: Any, second: Any, phase: Any, weight: Any, used: Any, x: Any, 
 def _offset_rows(group: Any, days: Any) -> Any:
     """Offset of each group after the first as a linear function of the dates' displacements within their groups.
 
-    The offsets minimise the squared velocities between consecutive dates of different groups. These are the edges of
-    one more graph, of groups, which is eliminated like that of dates, for a unit displacement of each date at once.
+    They minimise the squared velocities between consecutive dates of different groups. These are the edges of one more
+    graph, of groups, which is eliminated like that of dates, for a unit displacement of each date at once.
     """
     count = group.max()
     share = np.zeros((count, count - 1, group.size))
-    flow, rows = np.zeros((count, group.size)), np.zeros((count, group.size))
-    inverse = np.empty((count, group.size))
+    flow, rows, inverse = np.zeros((count, group.size)), np.zeros((count, group.size)), np.zeros((count, group.size))
     last = -1
     for d in range(group.size):
         if group[d] > 0:
@@ -237,7 +236,7 @@ def _solve_one(share: Any, inverse: Any, n: int, x: Any) -> None:
 def _shift(rows: Any, group: Any, values: Any) -> None:
     """Add the offsets of groups to values (date, any), in place."""
     offset = np.zeros((rows.shape[0], values.shape[1]))
-    for g in range(offset.shape[0]):
+    for g in range(rows.shape[0]):
         for d in range(group.size):
             for n in range(values.shape[1]):
                 offset[g, n] += rows[g, d] * values[d, n]
@@ -273,13 +272,10 @@ def _write(
         scatter = sums[5, n] / freedom if freedom > 0 else (least_scatter if least_scatter > 0 else math.nan)
         quality[1, p] = pairs
         quality[3, p] = math.sqrt(max(scatter, least_scatter))
-        if pairs < least_pairs:
-            groups[n] = 0
-            quality[0, p] = 0
-            quality[2, p] = math.nan
-        else:
-            quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0)
-            quality[2, p] = math.sqrt(sums[4, n] / pairs)
+        solved = pairs >= least_pairs
+        groups[n] = groups[n] if solved else 0
+        quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0) if solved else 0.0
+        quality[2, p] = math.sqrt(sums[4, n] / pairs) if solved else math.nan
     for d in range(group.shape[0]):
         for n in range(count):
             p = start + n
@@ -347,21 +343,17 @@ def invert(
         Radians; what is not finite is left out.
     weights : (pair, pixel) or (pair, 1) float32
         Inverse variances; what is not positive and finite is left out.
-    first, second : (pair,) int64
-        Which dates; first < second.
-    days : (date,) float64
-        When the dates are, ascending.
+    first, second, days
+        Dates of each pair, (pair,), first < second; when the dates are, (date,), ascending.
     lanes, robust, metres, least_scatter, least_pairs
         Pixels of a tile; whether pairs are weighed anew by their residuals; displacement of a radian; least reduced
         chi-square, 0 for none; pairs that a solution needs.
     displacement, sigma, group_out : (date, pixel) arrays
         Written to: metres about the pixel's first date and their standard error, and the group of dates from 1; where
         not known NaN and 0.
-    quality : (4, pixel) float32
+    quality, kept : (4, pixel) and (pair, pixel) or (0, 0) arrays
         Written to: temporal coherence; pairs that count, for `robust` those less than half a cycle off; their root
-        mean square residual; the standard deviation of the noise for a unit of weight.
-    kept : (pair, pixel) or (0, 0) float32
-        Written to: weights used in the end.
+        mean square residual; the standard deviation of the noise for a unit of weight. Weights used in the end.
     """
     tiles = (unw.shape[1] + lanes - 1) // lanes
     for chunk in prange((tiles + _TILES - 1) // _TILES):
@@ -384,8 +376,7 @@ def accumulate_maps(
     """
     band = np.max(second - first)
     share, inverse, flow = np.empty((days.size, band, 1)), np.empty((days.size, 1)), np.empty((days.size, 1))
-    cov, turned = np.empty((days.size, days.size)), np.empty((days.size, days.size))
-    phase = np.zeros((first.size, 1), np.float32)
+    phase, cov = np.zeros((first.size, 1), np.float32), np.empty((days.size, days.size))
     group, groups = np.empty((days.size, 1), np.int64), np.empty(1, np.int64)
     for p in range(weights.shape[1]):
         _assemble(first, second, phase, weights[:, p : p + 1], share, flow)
@@ -398,12 +389,10 @@ def accumulate_maps(
         rows = _offset_rows(group[:, 0], days)
         _shift(rows, group[:, 0], cov)
         for k in range(first.size):
-            root = scale[p] * math.sqrt(weights[k, p])
+            root = math.sqrt(scale[p] ** 2 * weights[k, p])
             for d in range(days.size):
                 together[d, k] += root * (cov[d, second[k]] - cov[d, first[k]])
-        for d in range(days.size):
-            for n in range(days.size):
-                turned[d, n] = cov[n, d]
+        turned = cov.T.copy()
         _shift(rows, group[:, 0], turned)
         for d in range(days.size):
             for n in range(days.size):

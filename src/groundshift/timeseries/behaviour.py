@@ -21,7 +21,11 @@ __all__ = ["Behaviour", "Motion", "fit_motion"]
 Behaviour = Literal["steady", "seasonal", "accelerating", "decelerating", "unclear"]
 
 _SIGNIFICANCE = 0.05
+"""Of the rate."""
 _CHANGE_SIGNIFICANCE = 0.02
+"""Of the parabola: with it steady motion in remembering noise is called changing in less than 5 % of the cases."""
+_LEAST_GAIN = 2.0
+"""Of the Bayesian information criterion: less is "not worth more than a bare mention" [Kass1995]."""
 _SEASON_SIGNIFICANCE = 0.01
 """Air has a yearly course too, of a few millimetres: a faint one does not make a motion seasonal."""
 _SEASON_SHARE = 1 / 3
@@ -52,7 +56,7 @@ class Motion(NamedTuple):
     breakpoint: date | None
     """Where the rate changes most likely; None if one rate explains the series as well."""
     breakpoint_gain: float
-    """By how much the Bayesian information criterion prefers two rates; positive speaks for them."""
+    """By how much the Bayesian information criterion prefers two rates; above 2 it speaks for them."""
     rate_before: float
     rate_before_sigma: float
     rate_after: float
@@ -119,10 +123,10 @@ def fit_motion(
     Returns
     -------
     Motion
-        *accelerating* or *decelerating*: a parabola is significant at 5 %, the Bayesian information criterion prefers
-        two rates to one, both agree on what the speed does, and the pixels show it. *seasonal*: not so, but a yearly
-        course is significant at 1 % and changes the speed by more than a third of its mean. *steady*: neither, no hint
-        of a change, and the rate is significant at 5 %. *unclear*: the rest.
+        *accelerating* or *decelerating*: a parabola is significant at 2 %, the Bayesian information criterion prefers
+        two rates to one by 2 at least, both agree on what the speed does, and the pixels show it. *seasonal*: not so,
+        but a yearly course is significant at 1 % and changes the speed by more than a third of its mean. *steady*:
+        neither, no hint of a change, and the rate is significant at 5 %. *unclear*: the rest.
 
     Raises
     ------
@@ -134,6 +138,10 @@ def fit_motion(
     Both tests stand on the noise models of `fit_velocity`: what drifts is noise first and motion only if noise does not
     explain it. A breakpoint has five dates and 15 % of the time on either side; it counts as two parameters, a rate and
     a date. From less than a year of dates a change of the rate cannot be told from a season; the explanation says so.
+
+    References
+    ----------
+    [Kass1995] for how much a gain of the criterion means.
 
     Examples
     --------
@@ -174,37 +182,45 @@ def _find_change(
     member: NDArray[np.int64],
 ) -> _Change:
     """Fit a parabola, and a line with one break at every date where there may be one."""
-    values = series[:, np.newaxis]
-    for _, known, design in by_pattern(day, np.where(np.isfinite(values), member[:, np.newaxis], 0).T):
-        years = years_since(day[known], day[0].item())
-        data, errors = values[known].T, None if sigma is None else sigma[np.newaxis, known]
-        n = len(years)
-        if n < design.shape[1] + 2:
-            break
-        parabola = estimate(years, _with_parabola(years, design), data, errors, focus=design.shape[1])
-        acceleration, error = 2 * float(parabola.mean[0, -1]), 2 * float(parabola.error[0])
-        probability = 2 * float(stats.t.sf(abs(acceleration) / error, parabola.dof[0]))
-        straight = float(estimate(years, design, data, errors).deviance[0])
-        deviance = np.full(n, np.inf)
-        for k in _candidates(years):
-            bent = _with_break(years, design, years[k])
-            if np.linalg.matrix_rank(bent) == bent.shape[1]:
-                deviance[k] = estimate(years, bent, data, errors).deviance[0]
-        best = int(deviance.argmin())
-        gain = straight - float(deviance[best]) - 2 * math.log(n)
-        if not gain > 0:
-            return _NO_CHANGE._replace(
-                acceleration=acceleration, sigma=error, probability=probability,
-                gain=gain if np.isfinite(gain) else math.nan,
-            )  # fmt: skip
-        bent = _with_break(years, design, years[best])
-        before = estimate(years, bent, data, errors, focus=1)
-        after = estimate(years, bent, data, errors, focus=bent.shape[1] - 1)
-        return _Change(
-            acceleration, error, probability, day[known][best].item(), gain, float(before.mean[0, 1]),
-            float(before.error[0]), float(after.mean[0, -1]), float(after.error[0]),
-        )  # fmt: skip
-    return _NO_CHANGE
+    found = next(by_pattern(day, np.where(np.isfinite(series), member, 0)[np.newaxis]), None)
+    if found is None:
+        return _NO_CHANGE
+    _, known, design = found
+    years, n = years_since(day[known], day[0].item()), int(known.sum())
+    p = design.shape[1]
+    if n < p + 2:
+        return _NO_CHANGE
+    data, errors = series[np.newaxis, known], None if sigma is None else sigma[np.newaxis, known]
+    parabola = estimate(years, _with_parabola(years, design), data, errors, focus=p)
+    acceleration, error = 2 * float(parabola.mean[0, p]), 2 * float(parabola.error[0])
+    probability = 2 * float(stats.t.sf(abs(acceleration) / error, parabola.dof[0]))
+    change = _NO_CHANGE._replace(acceleration=acceleration, sigma=error, probability=probability)
+    deviance = {k: _deviance(years, _with_break(years, design, years[k]), data, errors) for k in _candidates(years)}
+    if not deviance:
+        return change
+    best = min(deviance, key=deviance.__getitem__)
+    # Two more parameters, the date and the second rate.
+    gain = _deviance(years, design, data, errors) - deviance[best] - 2 * math.log(n)
+    if gain <= _LEAST_GAIN:
+        return change._replace(gain=gain)
+    bent = _with_break(years, design, years[best])
+    before, after = (estimate(years, bent, data, errors, focus=k) for k in (1, p))
+    return change._replace(
+        day=day[known][best].item(), gain=gain, before=float(before.mean[0, 1]), before_sigma=float(before.error[0]),
+        after=float(after.mean[0, p]), after_sigma=float(after.error[0]),
+    )  # fmt: skip
+
+
+def _deviance(
+    years: NDArray[np.float64],
+    design: NDArray[np.float64],
+    data: NDArray[np.float64],
+    errors: NDArray[np.float64] | None,
+) -> float:
+    """Return -2 log likelihood under the noise that suits the design best; infinite where it is not of full rank."""
+    if np.linalg.matrix_rank(design) < design.shape[1]:
+        return math.inf
+    return float(estimate(years, design, data, errors).deviance[0])
 
 
 def _candidates(years: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -272,6 +288,8 @@ def _direction(velocity: Velocity, change: _Change) -> Literal["accelerating", "
     """Tell whether the speed grows or falls; None where parabola and break disagree."""
     if change.acceleration * (change.after - change.before) <= 0:
         return None
+    if _turns_round(change):
+        return None
     faster = abs(change.after) > abs(change.before)
     # Over the whole time the parabola's speed grows if rate and acceleration have the same sign.
     if faster != (float(velocity.rate) * change.acceleration > 0):
@@ -279,14 +297,20 @@ def _direction(velocity: Velocity, change: _Change) -> Literal["accelerating", "
     return "accelerating" if faster else "decelerating"
 
 
+def _turns_round(change: _Change) -> bool:
+    """Whether the motion goes back nearly as fast as it came: its speed neither grows nor falls."""
+    slower, faster = sorted((abs(change.before), abs(change.after)))
+    return change.before * change.after < 0 and slower > faster / 2
+
+
 def _explain(behaviour: Behaviour, velocity: Velocity, change: _Change, share: float | None) -> str:
     """Say in one line what the series shows."""
     if not np.isfinite(velocity.rate):
-        return f"{int(velocity.n_dates)} dates do not tell how it moves"
-    low, high = (1000 * float(limit) for limit in velocity.interval(1 - _SIGNIFICANCE))
-    mean = f"{_speed(float(velocity.rate))} (95 %: {low:.0f} to {high:.0f})"
+        return f"too few dates ({int(velocity.n_dates)}) to tell how it moves"
+    low, high = (round(1000 * float(limit)) for limit in velocity.interval(1 - _SIGNIFICANCE))
+    mean = f"{_speed(float(velocity.rate))} (95 %: {low} to {high})"
     if not math.isfinite(change.acceleration):
-        return f"{mean}; {int(velocity.n_dates)} dates do not tell whether the speed changes"
+        return f"{mean}; too few dates ({int(velocity.n_dates)}) to tell whether the speed changes"
     if behaviour in {"accelerating", "decelerating"} and change.day is not None:
         word = "faster" if behaviour == "accelerating" else "slower"
         before, after = _speed(change.before), _speed(change.after, change.before)
@@ -312,6 +336,8 @@ def _doubt(velocity: Velocity, change: _Change, share: float | None) -> str:
     if parabola and change.day is not None:
         if share is not None and share < _PIXEL_SHARE:
             return f"the speed seems to change, but only in {100 * share:.0f} % of the pixels"
+        if _turns_round(change):
+            return f"the motion turns round in {change.day:%B %Y}"
         return "the speed changes, but not in one direction"
     if parabola:
         return "the speed seems to change slowly, but no breakpoint stands out"

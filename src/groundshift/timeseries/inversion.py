@@ -26,7 +26,7 @@ __all__ = ["DateCovariance", "Inverted", "covariance_of", "invert_network", "pha
 
 _LEAST_VARIANCE = 0.01
 """rad^2: coherence is an estimate, and below 0.1 rad other noise than decorrelation prevails."""
-_COHERENCES, _ANGLES = np.linspace(0, 1, 257), 256
+_COHERENCES, _ANGLES, _MOST_LOOKS = np.linspace(0, 1, 257), 256, 1000.0
 _LEAST_PAIRS = 2  # a pixel with fewer has no solution
 _CACHE_BYTES = 600_000  # for a tile of pixels, to stay within the cache of a core
 
@@ -103,7 +103,7 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
     coherence : array
         0 to 1, any shape; 0 and NaN mean no data, larger values count as 1.
     nlooks : float
-        Independent looks, at least 1.
+        Independent looks, at least 1; more than 1000 count as so many.
 
     Returns
     -------
@@ -112,8 +112,8 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
 
     Notes
     -----
-    The variance is the mean of phi^2 over the distribution of the phase of distributed scatterers. For many looks or
-    high coherence it approaches (1 - coherence^2) / (2 nlooks coherence^2).
+    The variance is the mean of phi^2 over the phases of distributed scatterers, and approaches
+    (1 - coherence^2) / (2 nlooks coherence^2) for many looks or high coherence.
 
     References
     ----------
@@ -122,12 +122,14 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
     Examples
     --------
     >>> phase_weights(np.array([0.0, 0.5, 0.99]), 20).round(1)
-    array([  0. ,  12.2, 100. ], dtype=float32)
+    array([  0. ,  11.3, 100. ], dtype=float32)
     """
     if not (math.isfinite(nlooks) and nlooks >= 1):
         raise ValueError(f"nlooks must be at least 1, instead got {nlooks}")
     found = np.empty(np.shape(coherence), np.float32)
-    _kernels.look_up(_weights_of_looks(nlooks), np.asarray(coherence, np.float32).ravel(), found.ravel())
+    _kernels.look_up(
+        _weights_of_looks(min(nlooks, _MOST_LOOKS)), np.asarray(coherence, np.float32).ravel(), found.ravel()
+    )
     return found
 
 
@@ -194,8 +196,7 @@ def invert_network(
 
     References
     ----------
-    [Berardino2002], equations 11 to 16; [Pepe2006], equation 8, for the temporal coherence; [Holland1977] for robust
-    reweighting.
+    [Berardino2002] for the least velocity, [Pepe2006] for temporal coherence, [Holland1977] for reweighting.
 
     Examples
     --------
@@ -206,7 +207,7 @@ def invert_network(
     array([ 0., -1., -2.], dtype=float32)
     """
     task = _prepared(unw, weights, pairs, wavelength, robust)
-    shape = np.shape(unw)[1:]
+    shape = unw.shape[1:]
     dem = None
     if dem_per_metre is not None:
         task, dem = _without_dem_error(task, dem_per_metre)
@@ -271,9 +272,8 @@ def covariance_of(
     residuals: the variance of a mean depends on the mean correlation, however that falls off with distance. The error
     of the DEM error, from the air of whole dates, is taken to be the same in all pixels. Robust weights count as given.
     """
-    check_shape("mask", mask, np.shape(unw)[1:])
-    chosen = mask.ravel()
-    task = _prepared(unw, weights, pairs, wavelength, robust)
+    check_shape("mask", mask, unw.shape[1:])
+    task, chosen = _prepared(unw, weights, pairs, wavelength, robust), mask.ravel()
     weight = task.weight[:, chosen] if task.weight.shape[1] > 1 else task.weight
     task = task._replace(phase=task.phase[:, chosen].copy(), weight=weight.copy())
     dem = None
@@ -312,7 +312,6 @@ def _weights_of_looks(nlooks: float) -> NDArray[np.float64]:
     rise = math.exp(math.lgamma(nlooks + 0.5) - math.lgamma(nlooks)) / (2 * math.sqrt(math.pi))
     density = ratio * (rise * beta + scipy.special.hyp2f1(0.5 - nlooks, -0.5, 0.5, beta**2) / (2 * math.pi))
     variance = np.append((density * angle**2) @ part / (density @ part), 0)
-    # Peaks too narrow for the nodes of the integral lie below the least variance anyway.
     return np.asarray(1 / np.maximum(np.minimum.accumulate(variance), _LEAST_VARIANCE))
 
 

@@ -12,31 +12,37 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from groundshift.timeseries._coloured import average_models
+from groundshift.timeseries._coloured import average_few, average_many
 
 __all__ = ["NOISE_MODELS", "Estimate", "estimate"]
 
 _WHITE, _REMEMBERED, _DRIFTING = 0.70, 0.18, 0.12
 """Prior probabilities. With them intervals of 95 % hold the truth most nearly as often as they say, over noise that is
 white, autoregressive or drifting, and 15 to 120 dates (docs/results.md)."""
+_MISTRUST = 0.05
+"""Prior probability that noise is white, and stated errors that grow with time are wrong."""
 _MEMORIES = (0.06, 0.12, 0.25, 0.5)
 _SHARES = (0.5, 2.0, 8.0)
 _DRIFTS = (0.1, 0.4, 1.6, 6.4)
 
 NOISE_MODELS = np.array(
-    [(0.0, 1.0, 0.0, _WHITE)]
-    + [(share, memory, 0.0, _REMEMBERED / 12) for memory in _MEMORIES for share in _SHARES]
-    + [(0.0, 1.0, drift, _DRIFTING / 4) for drift in _DRIFTS]
+    [(0.0, 1.0, 0.0, 1.0, _WHITE - _MISTRUST), (0.0, 1.0, 0.0, 0.0, _MISTRUST)]
+    + [(share, memory, 0.0, 1.0, _REMEMBERED / 12) for memory in _MEMORIES for share in _SHARES]
+    + [(0.0, 1.0, drift, 0.0, _DRIFTING / 4) for drift in _DRIFTS]
 )
-"""(model, 4), in units of the white noise: variance of a process that forgets exponentially, its memory in years,
-variance per year of a random walk, prior probability."""
+"""(model, 5), in units of the white noise: variance of a process that forgets exponentially, its memory in years,
+variance per year of a random walk, whether the drift that stated errors imply is added, prior probability."""
 
 _LEVELS = np.array([0.6827, 0.95])
 _DOFS = np.concatenate([np.linspace(1, 30, 291), np.geomspace(31, 1e5, 100)])
 _SPREADS = stats.t.ppf(0.5 + _LEVELS[1] / 2, _DOFS) / stats.t.ppf(0.5 + _LEVELS[0] / 2, _DOFS)
 """How much wider the interval of 95 % is than that of 68 %, by degrees of freedom; falling."""
+_MANY = 16
+"""Series from which on several cores are worth waking."""
 _LEAST_WHITE = 0.1
 """Least share of white noise in the differences of successive dates."""
+_ROUNDING = 1e-6
+"""Least share of the stated variance that the white noise of a series has."""
 
 
 class Estimate(NamedTuple):
@@ -77,7 +83,8 @@ def estimate(
     series : (series, date) float array
         Without gaps.
     sigma : (series, date) float array, optional
-        Standard errors relative to the date where they are least, in the unit of the series; NaN where not known.
+        Standard errors relative to the date where they are least, in the unit of the series. A series in which one is
+        NaN is fitted as if none were given.
     focus : int
         Parameter for which `error`, `dof` and `independent` are given.
 
@@ -94,8 +101,10 @@ def estimate(
     dates, such as that of the first date, drops out.
 
     `sigma` adds what is known beforehand. Errors that grow with the time from the first date are those of a network
-    whose errors add up: a random walk that all noise models then have. A date whose error stands out above them has
-    more white noise. Otherwise dates count alike, since what scatters them, air, is not in `sigma`.
+    whose errors add up: a random walk, of a size that most noise models then take as given; those that look for a
+    drift by themselves do not, so that errors which are far from what the series shows are not believed. A date whose
+    error stands out has more white noise. Otherwise dates count alike, since air, which scatters them, is not in
+    `sigma`.
     """
     n, p = design.shape
     inverse = np.linalg.inv(design.T @ design)
@@ -107,9 +116,11 @@ def estimate(
     halves, deviance = np.empty((count, _LEVELS.size)), np.empty(count)
     # Centred, so that a large offset costs no digits.
     centre = series.mean(axis=1, keepdims=True)
-    average_models(
-        years, design, series - centre, own, drift, NOISE_MODELS, focus, _LEVELS, mean, covariance, halves, deviance
-    )
+    average = average_many if count >= _MANY else average_few
+    average(
+        years, np.ascontiguousarray(design), np.ascontiguousarray(series - centre), np.ascontiguousarray(own), drift,
+        NOISE_MODELS, focus, _LEVELS, mean, covariance, halves, deviance,
+    )  # fmt: skip
     mean += centre * (inverse @ design.sum(axis=0))
     dof = np.minimum(np.interp(-halves[:, 1] / halves[:, 0], -_SPREADS, _DOFS), n - p)
     error = halves[:, 1] / stats.t.ppf(0.5 + _LEVELS[1] / 2, dof)
@@ -123,7 +134,7 @@ def _known_noise(
     """Turn standard errors into (series, date) white variances and (series,) drifts per year, the usual one being 1."""
     if sigma is None or len(years) < 4:
         return np.ones_like(residual), np.zeros(len(residual))
-    variance = np.where(np.isfinite(sigma), sigma, 0.0) ** 2
+    variance = np.where(np.isfinite(sigma).all(axis=1, keepdims=True), sigma, 0.0) ** 2
     away = np.abs(years - years[np.argmin(variance, axis=1)][:, np.newaxis])
     far = away > np.median(away, axis=1, keepdims=True)
     drift = _median(variance, far) - _median(variance, ~far & (away > 0))
@@ -132,13 +143,13 @@ def _known_noise(
     change = (np.diff(residual, axis=1) ** 2).mean(axis=1)
     step = np.diff(years).mean()
     drift = np.minimum(drift, (1 - _LEAST_WHITE) * change / step)
-    white = np.maximum((change - drift * step) / 2, np.finfo(np.float64).tiny)
-    expected = _median(variance, away > 0)[:, np.newaxis] + drift[:, np.newaxis] * (
-        away - np.median(away, axis=1, keepdims=True)
-    )
-    excess = np.maximum(variance - np.maximum(expected, 0.0), 0.0)
-    # A date that stands out by more than its neighbours is told from the rest, not from rounding.
-    return 1.0 + np.where(excess > expected, excess, 0.0) / white[:, np.newaxis], drift / white
+    usual = _median(variance, away > 0)
+    white = np.maximum((change - drift * step) / 2, np.maximum(_ROUNDING * usual, np.finfo(np.float64).tiny))
+    later = away - np.median(away, axis=1, keepdims=True)
+    expected = np.maximum(usual[:, np.newaxis] + drift[:, np.newaxis] * later, 0.0)
+    # Twice the usual variance stands out; less is how errors scatter.
+    excess = np.where(variance > 2 * expected, variance - expected, 0.0)
+    return 1.0 + excess / white[:, np.newaxis], drift / white
 
 
 def _median(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.float64]:

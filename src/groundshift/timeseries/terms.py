@@ -129,7 +129,7 @@ def dem_per_metre(pairs: Sequence[Pair], slant_range: float, incidence: float) -
 
     References
     ----------
-    [Fattahi2013], equation 3.
+    [Fattahi2013].
     """
     check_positive("slant_range", slant_range)
     if not 0 < incidence < 90:
@@ -175,7 +175,7 @@ def estimate_dem_error(
 
     References
     ----------
-    [Fattahi2013], equations 6 to 9, with steady and annual motion for the polynomial.
+    [Fattahi2013], with steady and annual motion for the polynomial.
     """
     check_shape("groups", groups, displacement.shape)
     check_shape("per_metre", per_metre, (len(dates),))

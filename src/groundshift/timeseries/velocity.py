@@ -150,9 +150,9 @@ def fit_velocity(
             offset[np.ix_(labels - 1, part)] = (found.mean[:, :1] + steps).T
             numbers[:, part] = _numbers(found, labels.size)
     first: date = day[0].item()
-    rate, error, dof, amplitude, d_amplitude, phase, d_phase, scatter, independent = numbers.reshape(-1, *shape)
+    rate, error, dof, amplitude, d_amplitude, phase, d_phase, scatter, independent = numbers.reshape(9, *shape)
     return Velocity(
-        first, rate, error, dof, offset.reshape(-1, *shape), amplitude, d_amplitude, phase, d_phase, scatter,
+        first, rate, error, dof, offset.reshape(n_groups, *shape), amplitude, d_amplitude, phase, d_phase, scatter,
         independent, (member > 0).sum(axis=1).reshape(shape),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ page of another origin, are refused besides.
 import asyncio
 import hmac
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
@@ -30,6 +30,7 @@ from groundshift.workflows.viewing import ShownSurvey
 __all__ = ["serve_survey"]
 
 _ADDRESS = "127.0.0.1"
+_OWN_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 _LARGEST_REQUEST = 256 * 1024
 
 
@@ -224,7 +225,7 @@ def _application(shown: ShownSurvey, token: str, interval_s: float) -> Applicati
 def _refusal(request: HTTPServerRequest, given: str, token: str) -> str:
     """Say why a request is refused; empty if it is not."""
     host = request.headers.get("Host", "")
-    if urlsplit(f"//{host}").hostname not in (_ADDRESS, "localhost"):
+    if not _OWN_HOST.fullmatch(host):
         return "This viewer answers under 127.0.0.1 and localhost only."
     origin = request.headers.get("Origin")
     own = f"http://{host}"

@@ -8,6 +8,7 @@ from typing import Any
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError, ProductError
 from groundshift.gradients.store import open_sums
 from groundshift.inventory import Target, is_current, read_inventory, read_runs, read_series, write_inventory
+from groundshift.inventory.review import hold_reviews
 from groundshift.report import read_content, write_content, write_report
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
@@ -139,14 +140,15 @@ def run_series(config: SurveyConfig, reporter: Reporter) -> SeriesOutput:
             raise ProductError(f"{stack.root}: track {stack.track} is not in {folder} (there: {known})")
         sources[stack.track] = Source(stack, open_sums(sums), config.detect.reach)
     with claimed(folder):
-        targets, runs = read_inventory(inventory), read_runs(inventory)
-        current = [t for t in targets if is_current(t) and set(t.tracks) & set(sources)]
+        current = [t for t in read_inventory(inventory) if is_current(t) and set(t.tracks) & set(sources)]
         motions = follow_targets(current, sources, folder / "series", config.series, reporter)
-        targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
-        fresh = [s for found in motions.values() for m in found if (s := m.series()) is not None]
-        done = {(m.record.target, m.record.track) for found in motions.values() for m in found}
-        old = [s for s in read_series(inventory) if (s.target, s.track) not in done]
-        write_inventory(inventory, targets, runs, [*old, *fresh])
+        fresh = [s for told in motions.values() for m in told if (s := m.series()) is not None]
+        done = {(m.record.target, m.record.track) for told in motions.values() for m in told}
+        with hold_reviews(inventory):
+            targets, runs = read_inventory(inventory), read_runs(inventory)
+            targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
+            old = [s for s in read_series(inventory) if (s.target, s.track) not in done]
+            write_inventory(inventory, targets, runs, [*old, *fresh])
         content = read_content(folder / KEPT, targets)
         shown = {
             name: [

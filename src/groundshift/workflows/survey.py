@@ -32,6 +32,7 @@ from groundshift.inventory import (
     write_sample,
 )
 from groundshift.inventory.density import density, write_density
+from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack, Problem, open_stack
 from groundshift.io.rasters import raster_grid
 from groundshift.report import (
@@ -199,15 +200,14 @@ def conclude(
     """
     folder = config.output
     inventory = folder / "inventory.gpkg"
-    before = read_inventory(inventory) if inventory.exists() else []
-    runs = read_runs(inventory) if inventory.exists() else []
     first = min(p.reference for r in results for p in r.pairs)
     last = max(p.secondary for r in results for p in r.pairs)
     found = _targets(results, config, first, last)
     covered = united([r.footprint for r in results])
-    targets = carry_identity(found, before, covered=covered)
-    motions = _follow([t for t in targets if is_current(t)], results, stacks, config, reporter)
-    targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
+    before = read_inventory(inventory) if inventory.exists() else []
+    named = carry_identity(found, before, covered=covered)
+    motions = _follow([t for t in named if is_current(t)], results, stacks, config, reporter)
+    series = [s for told in motions.values() for m in told if (s := m.series()) is not None]
     run = Run(
         started=started,
         version=__version__,
@@ -218,8 +218,12 @@ def conclude(
         n_pairs=sum(len(r.pairs) for r in results),
         parameters=config.model_dump_json(),
     )
-    series = [s for found in motions.values() for m in found if (s := m.series()) is not None]
-    write_inventory(inventory, targets, [*runs, run], series)
+    # Read once more: reviews may have been written while targets were followed.
+    with hold_reviews(inventory):
+        before = read_inventory(inventory) if inventory.exists() else []
+        runs = read_runs(inventory) if inventory.exists() else []
+        targets = [with_motion(t, motions.get(t.id, ())) for t in carry_identity(found, before, covered=covered)]
+        write_inventory(inventory, targets, [*runs, run], series)
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))

@@ -105,8 +105,8 @@
   };
 
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const paint = (plot) => {
-    const night = dark.matches && !window.matchMedia("print").matches;
+  const paint = (plot, printing = false) => {
+    const night = dark.matches && !printing;
     const ink = night ? "#e8ecef" : "#1b2228";
     plot.setv({
       background_fill_color: night ? "#1e252b" : "#ffffff", border_fill_color: night ? "#14191d" : "#ffffff",
@@ -126,8 +126,7 @@
       const plot = doc.get_model_by_name("series-plot");
       paint(plot);
       dark.addEventListener("change", () => paint(plot));
-      window.addEventListener("beforeprint", () => paint(plot));
-      window.addEventListener("afterprint", () => paint(plot));
+      window.groundshiftPaper(plot, byId("series"), (printing) => paint(plot, printing));
       return { doc, plot };
     })();
     return drawn;

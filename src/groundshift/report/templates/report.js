@@ -118,6 +118,21 @@
   // ---- print: closed parts are opened ----
   window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 
+  // Paper is narrower than the screen, and plots are not laid out anew in time: they are printed as pictures.
+  window.groundshiftPaper = (plot, holder, paint) => {
+    window.addEventListener("beforeprint", () => {
+      paint(true);
+      if (holder.clientWidth === 0) return;
+      const { canvas } = Bokeh.index.find_one(plot).export("png", true);
+      canvas.className = "on-paper";
+      holder.after(canvas);
+    });
+    window.addEventListener("afterprint", () => {
+      if (holder.nextElementSibling?.className === "on-paper") holder.nextElementSibling.remove();
+      paint(false);
+    });
+  };
+
   // ---- map ----
   const start = async () => {
     const item = JSON.parse(byId("map-item").textContent);
@@ -167,7 +182,8 @@
       const length = [5, 2, 1].find((step) => step * power <= perPixel * 130) * power;
       const [label, bar] = byId("ground-scale").children;
       label.textContent = length >= 1000 ? `${length / 1000} km` : `${length} m`;
-      bar.style.width = `${length / perPixel}px`;
+      // In parts of the frame's width, so that it is right on paper too.
+      bar.style.width = `${(100 * length) / perPixel / byId("map").parentElement.clientWidth}cqw`;
       byId("ground-scale").classList.add("on");
     };
     plot.x_range.properties.end.change.connect(() => { choose(); measure(); });
@@ -216,8 +232,7 @@
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
 
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
-    const paint = () => {
-      const printing = window.matchMedia("print").matches;
+    const paint = (printing = false) => {
       const night = dark.matches && !printing;
       const ink = night ? "#e8ecef" : "#1b2228";
       plot.background_fill_color = night ? "#262e34" : "#e6e9eb";
@@ -227,7 +242,8 @@
         major_label_text_color: ink, axis_line_color: ink, major_tick_line_color: ink, minor_tick_line_color: null,
       }));
     };
-    dark.addEventListener("change", paint);
+    dark.addEventListener("change", () => paint());
+    window.groundshiftPaper(plot, byId("map"), paint);
 
     map = {
       fit,
@@ -244,7 +260,9 @@
     choose();
     measure();
     document.documentElement.dataset.map = "ready";
-    resume();
+    // The scripts that follow listen by then.
+    if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", resume);
+    else resume();
   };
   if (byId("map-item")) start();
 })();

@@ -1,0 +1,234 @@
+"""Inversion of pair networks beside MintPy's, in speed and in rates, and beside PyRate's stored rates.
+
+    python benchmarks/inversion.py [$GROUNDSHIFT_DATA] [--mintpy PYTHON] [--side 256] [--mintpy-side 256] [--turns 5]
+
+`--mintpy` names a Python interpreter that has MintPy (under the GPL, and only run as a program of its own here); it
+inverts the same files. `--side` is that of the square of simulated pixels, 300 pairs each. Both times run from the file
+to displacement: reading, weights from coherence, inversion. Compiling and importing are not counted.
+"""
+
+import argparse
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numba
+import numpy as np
+import rasterio
+
+from groundshift.constants import DAYS_PER_YEAR, SENTINEL1_WAVELENGTH
+from groundshift.timeseries.inversion import invert_network, phase_weights
+from groundshift.types import Pair
+
+LOOKS = 20
+"""Independent looks that both take the coherences to have."""
+
+MINTPY = """
+import sys
+import time
+import numpy as np
+from mintpy.ifgram_inversion import run_ifgram_inversion_patch
+from mintpy.objects import ifgramStack
+path, out, weighting, rows = sys.argv[1:]
+stack = ifgramStack(path)
+stack.open(print_msg=False)
+box, zero = (0, 0, stack.width, int(rows)), np.zeros(stack.numIfgram)
+began = time.perf_counter()
+moved, _, quality, _, _ = run_ifgram_inversion_patch(path, box=box, ref_phase=zero, weight_func=weighting)
+np.savez(out, seconds=time.perf_counter() - began, displacement=moved, quality=quality)
+"""
+
+
+class Stack(NamedTuple):
+    """Unwrapped pairs."""
+
+    pairs: Sequence[Pair]
+    unw: np.ndarray
+    """(pair, y, x) radians; NaN without data."""
+    coherence: np.ndarray
+    wavelength: float
+
+
+class Result(NamedTuple):
+    """What an inversion gives, and the seconds it took."""
+
+    displacement: np.ndarray
+    seconds: float
+
+
+def simulated(side: int) -> Stack:
+    """Steady motion under decorrelation noise in a network of 102 dates, each with its next three: 300 pairs."""
+    rng = np.random.default_rng(0)
+    days = [date(2016, 1, 1) + timedelta(12 * k) for k in range(102)]
+    pairs = [Pair(one, other) for k, one in enumerate(days) for other in days[k + 1 : k + 4]][:300]
+    rate = np.hypot(*np.mgrid[-1 : 1 : 1j * side, -1 : 1 : 1j * side]).astype(np.float32)
+    years = np.array([pair.years for pair in pairs], np.float32)[:, np.newaxis, np.newaxis]
+    coherence = rng.uniform(0.3, 0.95, (300, side, side)).astype(np.float32)
+    noise = rng.standard_normal(coherence.shape, np.float32) / np.sqrt(phase_weights(coherence, LOOKS))
+    return Stack(pairs, 20 * years * rate + noise, coherence, SENTINEL1_WAVELENGTH)
+
+
+def opened(paths: Sequence[Path], coherence_of: Callable[[Path, Pair], np.ndarray]) -> Stack:
+    """Read GeoTIFFs with the tags of PyRate; each pair is zero in the median."""
+    pairs, phases, coherences = [], [], []
+    for path in paths:
+        with rasterio.open(path) as source:
+            tags, phase = source.tags(), source.read(1)
+        pairs.append(Pair(date.fromisoformat(tags["FIRST_DATE"]), date.fromisoformat(tags["SECOND_DATE"])))
+        phase = np.where(phase == 0, np.nan, phase)
+        phases.append(phase - np.nanmedian(phase))
+        coherences.append(coherence_of(path, pairs[-1]))
+    return Stack(pairs, np.stack(phases), np.stack(coherences), float(tags["WAVELENGTH_METRES"]))
+
+
+def sydney(root: Path) -> Stack:
+    """17 pairs of Envisat."""
+
+    def coherence(path: Path, pair: Pair) -> np.ndarray:
+        name = f"{pair.reference:%Y%m%d}-{pair.secondary:%Y%m%d}_utm.unw.cc"
+        return np.fromfile(root / "sydney" / "coherence" / name, ">f4").reshape(72, 47).astype(np.float32)
+
+    return opened(sorted((root / "sydney" / "tif").glob("*_unw.tif")), coherence)
+
+
+def mexico_city(root: Path) -> Stack:
+    """30 pairs of Sentinel-1."""
+
+    def coherence(path: Path, pair: Pair) -> np.ndarray:
+        with rasterio.open(str(path).replace("_eqa_unw", "_flat_eqa_cc")) as source:
+            return source.read(1)
+
+    return opened(sorted((root / "mexico_city").glob("*_unw.tif")), coherence)
+
+
+def write(stack: Stack, path: Path) -> None:
+    """Write a stack as MintPy wants it."""
+    names = [[f"{day:%Y%m%d}".encode() for day in (pair.reference, pair.secondary)] for pair in stack.pairs]
+    with h5py.File(path, "w") as file:
+        file["date"] = np.array(names)
+        file["bperp"] = np.zeros(len(names), np.float32)
+        file["dropIfgram"] = np.ones(len(names), bool)
+        # It takes a phase of exactly zero for a pixel without data.
+        file["unwrapPhase"] = np.where(stack.unw == 0, 1e-6, stack.unw).astype(np.float32)
+        file["coherence"] = stack.coherence.astype(np.float32)
+        _, length, width = stack.unw.shape
+        file.attrs.update({
+            "FILE_TYPE": "ifgramStack", "LENGTH": str(length), "WIDTH": str(width), "WAVELENGTH": str(stack.wavelength),
+            "NCORRLOOKS": str(LOOKS), "ALOOKS": "1", "RLOOKS": "1", "PROCESSOR": "gamma", "UNIT": "radian",
+        })  # fmt: skip
+
+
+def ours(path: Path, stack: Stack, weighted: bool, turns: int, robust: bool = False) -> Result:
+    """Invert a file, several times over."""
+    seconds = []
+    for _ in range(turns + 1):
+        began = time.perf_counter()
+        with h5py.File(path) as file:
+            unw, coherence = file["unwrapPhase"][:], file["coherence"][:] if weighted else None
+        weights = None if coherence is None else phase_weights(coherence, LOOKS)
+        found = invert_network(unw, weights, stack.pairs, stack.wavelength, robust=robust)
+        seconds.append(time.perf_counter() - began)
+    # The first turn compiles.
+    return Result(found.displacement, float(np.median(seconds[1:])))
+
+
+def of_mintpy(python: str, path: Path, weighted: bool, rows: int) -> Result:
+    """Let MintPy invert the first rows of a file."""
+    out = path.with_suffix(".npz")
+    arguments = [python, "-c", MINTPY, str(path), str(out), "var" if weighted else "no", str(rows)]
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with np.load(out) as found:
+        # It fills pixels that it cannot invert with zeros.
+        moved = np.where(found["quality"] > 0, found["displacement"], np.nan)
+        return Result(moved, float(found["seconds"]))
+
+
+def rates(displacement: np.ndarray, pairs: Sequence[Pair]) -> np.ndarray:
+    """Return the slope of a straight line through all dates in mm/yr; NaN where a date is missing."""
+    dates = sorted({day for pair in pairs for day in (pair.reference, pair.secondary)})
+    years = np.array([(day - dates[0]).days / DAYS_PER_YEAR for day in dates])
+    known = np.isfinite(displacement).all(axis=0)
+    rate = np.full(known.shape, np.nan)
+    rate[known] = np.polyfit(years, 1000 * displacement[:, known], 1)[0]
+    return rate
+
+
+def agreement(rate: np.ndarray, peer: np.ndarray, free_offset: bool = False) -> str:
+    """Write cells: pixels, correlation, scale (slope of the peer's rates on ours), RMS difference."""
+    both = np.isfinite(rate + peer)
+    one, other = rate[both], peer[both]
+    off = other - one
+    off -= off.mean() if free_offset else 0
+    slope = np.polyfit(one, other, 1)[0]
+    return f"{both.sum()} | {np.corrcoef(one, other)[0, 1]:.5f} | {slope:.4f} | {np.sqrt(np.mean(off**2)):.4f}"
+
+
+def speed(folder: Path, python: str | None, side: int, mintpy_side: int, turns: int) -> None:
+    """Print pixels per second."""
+    stack, path = simulated(side), folder / "simulated.h5"
+    write(stack, path)
+    pixels = side * side
+    print(f"\n300 pairs of 102 dates; {numba.get_num_threads()} threads of {os.cpu_count()} cores\n")
+    print("| inversion | pixels | seconds | pixels per second |\n|---|---|---|---|")
+
+    def row(name: str, count: int, seconds: float) -> None:
+        print(f"| {name} | {count} | {seconds:.3f} | {count / seconds:,.0f} |", flush=True)
+
+    fast = ours(path, stack, True, turns)
+    row("Groundshift, weighted, with standard errors", pixels, fast.seconds)
+    row("Groundshift, weighted, robust", pixels, ours(path, stack, True, 1, robust=True).seconds)
+    if python is None:
+        return
+    rows = max(1, min(side, mintpy_side * mintpy_side // side))
+    slow = of_mintpy(python, path, True, rows)
+    row("MintPy, weighted", rows * side, slow.seconds)
+    ratio = pixels / fast.seconds / (rows * side / slow.seconds)
+    print(f"\nGroundshift inverts {ratio:.0f} times as many pixels per second.")
+    off = fast.displacement[:, :rows] - slow.displacement
+    print(f"Displacement differs by {1000 * np.sqrt(np.nanmean(off**2)):.3f} mm (RMS over dates and pixels).")
+
+
+def real(folder: Path, root: Path, python: str | None, turns: int) -> None:
+    """Print how far rates agree."""
+    print("\n| stack | beside | weights | pixels | correlation | scale | RMS, mm/yr | seconds | its seconds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, stack in (("Sydney", sydney(root)), ("Mexico City", mexico_city(root))):
+        path = folder / f"{name}.h5"
+        write(stack, path)
+        for weighted in (False, True):
+            mine = ours(path, stack, weighted, turns)
+            rate, label = rates(mine.displacement, stack.pairs), "inverse variance" if weighted else "equal"
+            if python is not None:
+                peer = of_mintpy(python, path, weighted, stack.unw.shape[1])
+                cells = agreement(rate, rates(peer.displacement, stack.pairs))
+                print(f"| {name} | MintPy | {label} | {cells} | {mine.seconds:.4f} | {peer.seconds:.3f} |", flush=True)
+            if name == "Sydney":
+                # PyRate counts away from the satellite, from another reference.
+                stored = -np.load(root / "sydney" / "linrate" / "linear_rate.npy")
+                cells = agreement(rate, stored, free_offset=True)
+                print(f"| {name} | PyRate, stored | {label} | {cells} | {mine.seconds:.4f} | - |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", help="folder of the real data, for the second table")
+    parser.add_argument("--mintpy", metavar="PYTHON", help="interpreter that has MintPy")
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--mintpy-side", type=int, default=256, help="as many pixels as a square of this side")
+    parser.add_argument("--turns", type=int, default=5)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        speed(Path(folder), given.mintpy, given.side, given.mintpy_side, given.turns)
+        if given.data is not None:
+            real(Path(folder), given.data, given.mintpy, given.turns)
+
+
+if __name__ == "__main__":
+    main()
