@@ -82,6 +82,14 @@ def test_motion_to_and_fro_within_the_year_is_seasonal():
     )
 
 
+def test_a_season_that_has_not_come_back_is_unclear():
+    season = 0.010 * np.cos(2 * np.pi * years_since(DATES, date(2018, 3, 10)))
+    short = (-0.02 * YEARS + season + noise(5, scale=0.0005))[:45]
+    motion = fit_motion(DATES[:45], short)
+    assert motion.behaviour == "unclear"
+    assert "with the season, but less than two years" in motion.explanation
+
+
 def test_a_yearly_course_small_against_the_rate_does_not_make_it_seasonal():
     season = 0.002 * np.cos(2 * np.pi * years_since(DATES, date(2018, 3, 10)))
     motion = fit_motion(DATES, -0.100 * YEARS + season + noise(6, scale=0.001))

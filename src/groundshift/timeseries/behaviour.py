@@ -30,6 +30,8 @@ _SEASON_SIGNIFICANCE = 0.01
 """Air has a yearly course too, of a few millimetres: a faint one does not make a motion seasonal."""
 _SEASON_SHARE = 1 / 3
 """A motion is seasonal where the season changes its speed by more than this share of the mean."""
+_SEASON_YEARS = 1.75
+"""A season is what comes back: in less time a bend may look like one."""
 _LEAST_DATES = 10
 """In fewer a change is not looked for."""
 _EDGE_DATES = 5
@@ -125,8 +127,9 @@ def fit_motion(
     Motion
         *accelerating* or *decelerating*: a parabola is significant at 2 %, the Bayesian information criterion prefers
         two rates to one by 2 at least, both agree on what the speed does, and the pixels show it. *seasonal*: not so,
-        but a yearly course is significant at 1 % and changes the speed by more than a third of its mean. *steady*:
-        neither, no hint of a change, and the rate is significant at 5 %. *unclear*: the rest.
+        but a yearly course is significant at 1 %, changes the speed by more than a third of its mean, and has had 21
+        months to come back. *steady*: neither, no hint of a change, and the rate is significant at 5 %. *unclear*: the
+        rest.
 
     Raises
     ------
@@ -164,7 +167,9 @@ def fit_motion(
         change = _find_change(day, series, errors, member)
         if pixels is not None:
             share = _share_of_pixels(day, np.asarray(pixels, np.float64), member, change.acceleration)
-    behaviour = _judge(velocity, change, season, share)
+    known = day[np.isfinite(series)]
+    returned = known.size > 0 and bool(years_since(known[-1:], known[0].item())[0] >= _SEASON_YEARS)
+    behaviour = _judge(velocity, change, season, returned, share)
     if behaviour in {"accelerating", "decelerating"} and change.day is not None:
         bent = (change.after - change.before) * np.maximum(years_since(day, change.day), 0.0)
         bend = fit_velocity(day, series - bent, sigma, groups=groups)
@@ -268,8 +273,8 @@ def _season_probability(velocity: Velocity) -> float:
     return float(stats.f.sf(ratio**2 / 2, 2, velocity.n_dates - 4.0)) if math.isfinite(ratio) else math.nan
 
 
-def _judge(velocity: Velocity, change: _Change, season: float, share: float | None) -> Behaviour:
-    """Choose the behaviour."""
+def _judge(velocity: Velocity, change: _Change, season: float, returned: bool, share: float | None) -> Behaviour:
+    """Choose the behaviour; `returned` is whether a season has had the time to come back."""
     rate = float(velocity.rate)
     if not math.isfinite(change.acceleration):
         return "unclear"
@@ -279,7 +284,7 @@ def _judge(velocity: Velocity, change: _Change, season: float, share: float | No
         return "unclear" if found is None or (share is not None and share < _PIXEL_SHARE) else found
     swing = 2 * math.pi * float(velocity.annual_amplitude)
     if season < _SEASON_SIGNIFICANCE and swing > _SEASON_SHARE * abs(rate):
-        return "seasonal"
+        return "seasonal" if returned else "unclear"
     low, high = velocity.interval(1 - _SIGNIFICANCE)
     return "steady" if low * high > 0 else "unclear"
 
@@ -343,6 +348,9 @@ def _doubt(velocity: Velocity, change: _Change, share: float | None) -> str:
         return "the speed seems to change slowly, but no breakpoint stands out"
     if change.day is not None:
         return f"the speed seems to change in {change.day:%B %Y}, but not for good"
+    low, high = velocity.interval(1 - _SIGNIFICANCE)
+    if low * high > 0:
+        return "the speed seems to change with the season, but less than two years do not show it come back"
     return "that is within its error"
 
 
