@@ -27,14 +27,17 @@ def test_middle_of_a_pair_decides_its_season():
     assert in_months(over_new_year, {12}) == []
 
 
-def test_wet_and_dry_share_out_all_pairs(pairs):
+def test_wet_and_dry_share_out_all_pairs_and_so_do_the_halves_three_months_later(pairs):
     found = named_windows(pairs, wet_months=WET, sliding_years=None)
-    assert list(found) == ["all", "wet", "dry"]
+    assert list(found) == ["all", "wet", "dry", "wet-late", "dry-late"]
     assert found["all"] == list(range(len(pairs)))
-    assert sorted(found["wet"] + found["dry"]) == found["all"]
-    for k in found["wet"]:
-        middle = pairs[k].reference + timedelta(days=pairs[k].days / 2)
-        assert middle.month in WET
+    for wet, dry, months in (("wet", "dry", WET), ("wet-late", "dry-late", (7, 8, 9, 10, 11, 12))):
+        assert sorted(found[wet] + found[dry]) == found["all"]
+        for k in found[wet]:
+            middle = pairs[k].reference + timedelta(days=pairs[k].days / 2)
+            assert middle.month in months
+    winter = named_windows(pairs, wet_months=(10, 11, 12, 1, 2, 3), sliding_years=None)
+    assert winter["wet-late"] == in_months(pairs, {1, 2, 3, 4, 5, 6})
 
 
 def test_sliding_years_hold_the_pairs_wholly_within_them(pairs):

@@ -31,7 +31,7 @@ def test_a_stack_from_memory_is_that_of_the_whole_track(scene, igrams, tmp_path,
     stack = to_stack(scene)
     tracked = stack_track(stack, config, tmp_path, Reporter(quiet=True)).sums
     windows = choose_windows(stack, scene.pairs, config)
-    assert set(windows) == {"all", "wet", "dry"}
+    assert {"all", "wet", "dry"} <= set(windows)
     found = stack_arrays(
         igrams, scene.pairs, 40.0, scene.config.wavelength_m, windows, smoothing, weights=weights, look=scene.look
     )

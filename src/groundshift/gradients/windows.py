@@ -15,6 +15,8 @@ from groundshift.types import Pair
 
 __all__ = ["between", "in_months", "named_windows", "sliding"]
 
+_YEAR = set(range(1, 13))
+
 
 def in_months(pairs: Sequence[Pair], months: Collection[int]) -> list[int]:
     """Return the indices of the pairs whose middle date falls in one of the `months` (1 to 12)."""
@@ -48,13 +50,15 @@ def named_windows(
     given: dict[str, tuple[date, date]] | None = None,
     least: int = 10,
 ) -> dict[str, list[int]]:
-    """Return the windows of a run: `all`, `wet` and `dry`, sliding years, and those given by dates.
+    """Return the windows of a run: `all`, seasons, sliding years, and those given by dates.
 
     Parameters
     ----------
     pairs : sequence of Pair
     wet_months : collection of int, optional
-        Months of the wet season; the others are dry. None leaves both windows out.
+        Months of the wet season; the others are dry. Both are also stacked three months later, as `wet-late` and
+        `dry-late`: a yearly motion that turns in the middle of one half-year shows in the other. None leaves all four
+        out.
     sliding_years : int, optional
         Length of the sliding windows; None leaves them out.
     given : dict, optional
@@ -72,7 +76,10 @@ def named_windows(
     seasonal: dict[str, list[int]] = {}
     if wet_months:
         seasonal["wet"] = in_months(pairs, wet_months)
-        seasonal["dry"] = in_months(pairs, set(range(1, 13)) - set(wet_months))
+        seasonal["dry"] = in_months(pairs, _YEAR - set(wet_months))
+        late = {(month + 2) % 12 + 1 for month in wet_months}
+        seasonal["wet-late"] = in_months(pairs, late)
+        seasonal["dry-late"] = in_months(pairs, _YEAR - late)
     if sliding_years:
         seasonal.update(sliding(pairs, sliding_years))
     for name, members in seasonal.items():

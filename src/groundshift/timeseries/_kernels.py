@@ -38,14 +38,15 @@ def look_up(table: NDArray[np.float64], values: NDArray[np.float32], out: NDArra
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
 def _stage(unw: Any, weights: Any, start: int, count: int, phase: Any, weight: Any) -> None:
     """Copy the pixels of a tile; what cannot be used has weight zero."""
-    same = weights.shape[1] == 1
+    step, p = np.uint64(weights.shape[1] > 1), np.uint64(start)
     weight[:] = np.float32(0)
     phase[:] = np.float32(0)
-    for k in range(unw.shape[0]):
-        for n in range(count):
-            y, w = unw[k, start + n], weights[k, 0 if same else start + n]
-            if math.isfinite(y) and w > 0 and math.isfinite(w):
-                phase[k, n], weight[k, n] = y, w
+    for k in range(np.uint64(unw.shape[0])):
+        for n in range(np.uint64(count)):
+            y, w = unw[k, p + n], weights[k, step * (p + n)]
+            good = abs(y) < math.inf and 0 < w < math.inf
+            phase[k, n] = y if good else np.float32(0)
+            weight[k, n] = w if good else np.float32(0)
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -129,6 +130,13 @@ def _variances(share: Any, inverse: Any, cov: Any) -> None:
 def _number_groups(share: Any, inverse: Any, group: Any, groups: Any) -> None:
     """Give groups of dates numbers from 1 in order of their first date, and dates without a pair 0."""
     dates, band, lanes = share.shape
+    groups[:] = 0
+    for date in range(dates):
+        for n in range(np.uint64(lanes)):
+            groups[n] += 1 if inverse[np.uint64(date), n] == 0 else 0
+    if groups.max() == 1:
+        group[:] = 1
+        return
     groups[:] = 0
     for d in range(dates):
         for n in range(lanes):
@@ -276,13 +284,16 @@ def _write(
         groups[n] = groups[n] if solved else 0
         quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0) if solved else 0.0
         quality[2, p] = math.sqrt(sums[4, n] / pairs) if solved else math.nan
-    for d in range(group.shape[0]):
-        for n in range(count):
-            p = start + n
-            there = group[d, n] > 0 and groups[n] > 0
-            group_out[d, p] = group[d, n] if there else 0
-            displacement[d, p] = metres * x[d, n] if there else math.nan
-            sigma[d, p] = abs(metres) * quality[3, p] * math.sqrt(max(cov[d, 0, n], 0.0)) if there else math.nan
+    for date in range(group.shape[0]):
+        d = np.uint64(date)
+        for n in range(np.uint64(count)):
+            group[d, n] = group[d, n] if groups[n] > 0 else 0
+            group_out[d, np.uint64(start) + n] = group[d, n]
+        for n in range(np.uint64(count)):
+            displacement[d, np.uint64(start) + n] = metres * x[d, n] if group[d, n] > 0 else math.nan
+        for n in range(np.uint64(count)):
+            error = quality[3, np.uint64(start) + n] * math.sqrt(metres * metres * max(cov[d, 0, n], 0.0))
+            sigma[d, np.uint64(start) + n] = error if group[d, n] > 0 else math.nan
 
 
 @njit(nogil=True, error_model="numpy", cache=True)

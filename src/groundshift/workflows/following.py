@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from groundshift.errors import GroundshiftError, NoDataError
 from groundshift.geometry import slope_aspect
-from groundshift.pairs import date_graph
 from groundshift.timeseries import (
     Motion,
     Reference,
@@ -43,6 +43,10 @@ _LEAST_PIXELS = 4
 """A target with fewer pixels of data has no series."""
 _LEAST_DATES = 4
 """Fewer dates tell no velocity with an error."""
+_PATTERNS = 50
+"""Groupings of dates that are tried for a target, those of most pixels."""
+_LOOSE = 10.0
+"""A pixel whose error is so many times the usual one hangs on pairs that count for nothing."""
 
 
 class NoSeriesError(GroundshiftError, ValueError):
@@ -70,6 +74,8 @@ class Patch:
     height: NDArray[np.float32] | None = None
     unread: tuple[tuple[str, str], ...] = ()
     """Name of each pair that could not be read, and why; its interferogram is zero."""
+    looks: int = 1
+    """Pixels of the product averaged into one, to fit the memory."""
 
 
 class Followed(NamedTuple):
@@ -87,7 +93,7 @@ class Followed(NamedTuple):
     sigma: NDArray[np.float64]
     """(date,) standard error of `displacement`, metres."""
     groups: NDArray[np.int64]
-    """(date,) group of dates that pairs join, from 1."""
+    """(date,) group of dates that pairs join at the pixels of the core, from 1; 0 where `displacement` is NaN."""
     core: NDArray[np.bool_]
     """(y, x) pixels that `displacement` is the mean of."""
     motion: Motion
@@ -107,8 +113,21 @@ class Followed(NamedTuple):
     @property
     def rate_sigma(self) -> float:
         """Standard error of the rate with the doubt about the reference, metres per year."""
-        spread = self.sensitivity.spread
-        return math.hypot(float(self.motion.velocity.rate_sigma), spread if math.isfinite(spread) else 0.0)
+        return math.hypot(float(self.motion.velocity.rate_sigma), self._reference_sigma)
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the limits between which the true rate lies with a probability, metres per year.
+
+        Those of the fit, with the doubt about the reference, taken as normal, added in quadrature.
+        """
+        low, high = (float(v) for v in self.motion.velocity.interval(confidence))
+        half = math.hypot((high - low) / 2, float(stats.norm.ppf(0.5 + confidence / 2)) * self._reference_sigma)
+        return (low + high) / 2 - half, (low + high) / 2 + half
+
+    @property
+    def _reference_sigma(self) -> float:
+        """Standard deviation of the rate over single references, metres per year; 0 if there are too few."""
+        return self.sensitivity.spread if math.isfinite(self.sensitivity.spread) else 0.0
 
 
 def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed:
@@ -120,17 +139,16 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
         If its data do not allow it.
     """
     _check(patch)
-    weight = np.abs(patch.igrams)
+    weight, nlooks = np.abs(patch.igrams), config.nlooks * patch.looks
     closure = check_closure(
-        unwrap_patch(patch.igrams, config.nlooks, unwrapper), patch.pairs, least_reliability=config.least_reliability
+        unwrap_patch(patch.igrams, nlooks, unwrapper), patch.pairs, least_reliability=config.least_reliability
     )
     unread = dict(patch.unread)
-    reasons = {k: unread.get(patch.pairs[k].name, reason) for k, reason in closure.reasons}
+    names = [pair.name for pair in patch.pairs]
+    reasons = {k: unread.get(names[k], text.removeprefix(f"{names[k]}: left out: ")) for k, text in closure.reasons}
     kept = [k for k in range(len(patch.pairs)) if closure.kept[k]]
     if not kept:
-        raise NoSeriesError(
-            f"none of {len(patch.pairs)} pairs can be unwrapped with trust; {next(iter(reasons.values()))}"
-        )
+        raise NoSeriesError(f"none of {len(names)} pairs can be unwrapped with trust; {names[0]}: {reasons[0]}")
     unw = closure.unwrapped
     coherence = _mean_coherence(weight[kept])
     reference = _reference(patch, coherence)
@@ -149,7 +167,7 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
             unw = remove_stratified_delay(unw, _filled(patch.height), ~(patch.inside | patch.others), pairs).unw
         except InseparableTermError as error:
             notes.append(f"stratified delay left in: {error}")
-    weights = phase_weights(weight[kept], config.nlooks)
+    weights = phase_weights(weight[kept], nlooks)
     per_metre = _dem_per_metre(patch, pairs, config, notes)
     try:
         inverted = invert_network(unw, weights, pairs, patch.wavelength, dem_per_metre=per_metre, robust=config.robust)
@@ -164,15 +182,15 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
     inverted = inverted._replace(
         displacement=(inverted.displacement - shift[:, np.newaxis, np.newaxis]).astype(np.float32)
     )
-    core = _core(patch, inverted)
+    core, groups = _core(patch, inverted)
     try:
         mean = covariance_of(unw, weights, pairs, patch.wavelength, core, dem_per_metre=per_metre, robust=config.robust)
     except NoDataError as error:
         raise NoSeriesError(f"no pixel of the target has a solution: {error}") from error
-    displacement = mean.displacement - shift
-    sigma = np.sqrt(np.diag(mean.covariance))
-    groups = _groups(mean.dates, pairs)
+    displacement = np.where(groups > 0, mean.displacement - shift, np.nan)
+    sigma = np.sqrt(np.maximum(np.diag(mean.covariance), 0))
     known = np.isfinite(displacement)
+    groups = np.where(known, groups, 0)
     if known.sum() < _LEAST_DATES:
         raise NoSeriesError(f"only {int(known.sum())} dates are known, {_LEAST_DATES} are needed for a velocity")
     motion = fit_motion(mean.dates, displacement, sigma, pixels=inverted.displacement[:, patch.inside], groups=groups)
@@ -191,7 +209,7 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
         reference=reference,
         sensitivity=reference_sensitivity(mean.dates, displacement, inverted.displacement, reference),
         pairs=pairs,
-        left_out=tuple((patch.pairs[k].name, reasons[k]) for k in sorted(reasons)),
+        left_out=tuple((names[k], reasons[k]) for k in sorted(reasons)),
         short_pair_bias=closure.short_pair_bias,
         corrected=int((closure.cycles[kept] != 0).any(axis=(1, 2)).sum()),
         notes=tuple(notes),
@@ -215,13 +233,16 @@ def _mean_coherence(weight: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def _reference(patch: Patch, coherence: NDArray[np.float32]) -> Reference:
-    """Choose stable ground in the patch."""
+    """Choose stable ground in the patch; ground of which the stack knows nothing does not count as quiet."""
+    significance = patch.significance
+    if np.isfinite(significance).any():
+        significance = np.where(np.isfinite(significance), significance, np.inf).astype(np.float32)
     slope = None
     if patch.height is not None and min(patch.height.shape) > 1:
         slope = slope_aspect(patch.height, patch.grid, smoothing=_SLOPE_SMOOTHING, look=patch.look).slope
     return choose_references(
         coherence, patch.inside, patch.grid.spacing,
-        height=patch.height, slope=slope, gradient=patch.significance, others=patch.others,
+        height=patch.height, slope=slope, gradient=significance, others=patch.others,
     )  # fmt: skip
 
 
@@ -245,16 +266,42 @@ def _dem_per_metre(
     return dem_per_metre(pairs, _SLANT_RANGE, patch.look.incidence)
 
 
-def _core(patch: Patch, inverted: Inverted) -> NDArray[np.bool_]:
-    """Return the faster half of the target, as the stacked velocity has it, which knows nothing of this series."""
-    solved = patch.inside & np.isfinite(inverted.displacement).any(axis=0)
-    speed = np.abs(np.where(solved, patch.stacked_velocity, np.nan))
-    if np.isfinite(speed).sum() < _LEAST_PIXELS:
-        return solved
-    return np.asarray(solved & (speed >= np.nanmedian(speed)))
+def _core(patch: Patch, inverted: Inverted) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Choose the pixels that speak for the target, and tell which of their dates hang together.
+
+    They are the faster half of the target as the stacked velocity has it, which knows nothing of this series, without
+    those that hang on pairs that count for nothing, and without those whose pairs join fewer dates than most do.
+
+    Returns
+    -------
+    core, groups
+        (y, x) bool, and (date,) group of dates that pairs join at every one of these pixels, from 1; 0 elsewhere.
+    """
+    solved = patch.inside & (inverted.groups > 0).any(axis=0)
+    if not solved.any():
+        raise NoSeriesError("no pixel of the target has a solution")
+    worst = np.where(inverted.groups > 0, np.nan_to_num(inverted.sigma), 0).max(axis=0)
+    core = solved & (worst <= _LOOSE * np.median(worst[solved]))
+    speed = np.abs(np.where(core, patch.stacked_velocity, np.nan))
+    if np.isfinite(speed).sum() >= _LEAST_PIXELS:
+        core &= speed >= np.nanmedian(speed)
+    groups, together = _joined_dates(inverted.groups[:, core])
+    core[core] = together
+    return core, groups
 
 
-def _groups(dates: Sequence[date], pairs: Sequence[Pair]) -> NDArray[np.int64]:
-    """Return the group of each date, as pairs join them, from 1."""
-    number = {day: k for k, group in enumerate(date_graph(pairs).groups, start=1) for day in group.dates}
-    return np.array([number[day] for day in dates], np.int64)
+def _joined_dates(groups: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Choose the groups of dates that tell most: (date,) number from 1, 0 for none, and which pixels have them.
+
+    `groups` is (date, pixel). Of the groupings that pixels have, it is that by which most differences of dates are
+    known, in all pixels that join these dates, or more of them.
+    """
+    best, most = (np.zeros(len(groups), np.int64), np.zeros(groups.shape[1], np.bool_)), -1
+    patterns, counts = np.unique(groups, axis=1, return_counts=True)
+    for pattern in patterns[:, np.argsort(-counts, kind="stable")[:_PATTERNS]].T:
+        parts = [groups[pattern == number] for number in np.unique(pattern[pattern > 0])]
+        have = np.logical_and.reduce([(part[0] > 0) & (part == part[0]).all(axis=0) for part in parts])
+        told = int(have.sum()) * (int((pattern > 0).sum()) - len(parts))
+        if told > most:
+            best, most = (pattern.astype(np.int64), np.asarray(have)), told
+    return best
