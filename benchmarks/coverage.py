@@ -155,7 +155,7 @@ def targets(count: int, seed: int) -> None:
 
 
 def block_bootstrap(years: np.ndarray, design: np.ndarray, series: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half width of the 95 % interval of each rate by resampling blocks of residuals, a third power law long."""
+    """Half width of the 95 % interval of each rate by resampling blocks of residuals, 1.5 n^(1/3) dates long."""
     n, p = design.shape
     solve = np.linalg.pinv(design)
     residual = (series - series @ solve.T @ design.T) * math.sqrt(n / (n - p))

@@ -40,13 +40,11 @@ def _stage(unw: Any, weights: Any, start: int, count: int, phase: Any, weight: A
     """Copy the pixels of a tile; what cannot be used has weight zero."""
     step, p = np.uint64(weights.shape[1] > 1), np.uint64(start)
     weight[:] = np.float32(0)
-    phase[:] = np.float32(0)
     for k in range(np.uint64(unw.shape[0])):
         for n in range(np.uint64(count)):
             y, w = unw[k, p + n], weights[k, step * (p + n)]
             good = abs(y) < math.inf and 0 < w < math.inf
-            phase[k, n] = y if good else np.float32(0)
-            weight[k, n] = w if good else np.float32(0)
+            phase[k, n], weight[k, n] = (y, w) if good else (np.float32(0), np.float32(0))
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
@@ -130,15 +128,14 @@ def _variances(share: Any, inverse: Any, cov: Any) -> None:
 def _number_groups(share: Any, inverse: Any, group: Any, groups: Any) -> None:
     """Give groups of dates numbers from 1 in order of their first date, and dates without a pair 0."""
     dates, band, lanes = share.shape
-    groups[:] = 0
+    roots = 0
     for date in range(dates):
         for n in range(np.uint64(lanes)):
-            groups[n] += 1 if inverse[np.uint64(date), n] == 0 else 0
-    if groups.max() == 1:
-        group[:] = 1
-        return
-    groups[:] = 0
-    for d in range(dates):
+            roots += 1 if inverse[np.uint64(date), n] == 0 else 0
+    # Every pixel has one; mostly that is all, and known without looking at each date.
+    group[:] = 1
+    groups[:] = 1 if roots == lanes else 0
+    for d in range(0 if roots == lanes else dates):
         for n in range(lanes):
             number = 0
             if inverse[d, n] > 0:
@@ -275,25 +272,24 @@ def _write(
 ) -> None:  # fmt: skip
     """Turn the solution of a tile into displacement, standard errors and quality."""
     for n in range(count):
-        pairs, p = sums[3, n], start + n
+        pairs, p = sums[3, n], np.uint64(start + n)
         freedom = pairs + groups[n] - np.count_nonzero(group[:, n])
         scatter = sums[5, n] / freedom if freedom > 0 else (least_scatter if least_scatter > 0 else math.nan)
         quality[1, p] = pairs
         quality[3, p] = math.sqrt(max(scatter, least_scatter))
-        solved = pairs >= least_pairs
-        groups[n] = groups[n] if solved else 0
-        quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0) if solved else 0.0
-        quality[2, p] = math.sqrt(sums[4, n] / pairs) if solved else math.nan
+        quality[0, p] = min(math.hypot(sums[0, n], sums[1, n]) / sums[2, n], 1.0) if pairs >= least_pairs else 0.0
+        quality[2, p] = math.sqrt(sums[4, n] / pairs) if pairs >= least_pairs else math.nan
+        if pairs < least_pairs:
+            group[:, n] = 0
+    p = np.uint64(start)
     for date in range(group.shape[0]):
         d = np.uint64(date)
         for n in range(np.uint64(count)):
-            group[d, n] = group[d, n] if groups[n] > 0 else 0
-            group_out[d, np.uint64(start) + n] = group[d, n]
+            group_out[d, p + n] = group[d, n]
+            displacement[d, p + n] = metres * x[d, n] if group[d, n] > 0 else math.nan
         for n in range(np.uint64(count)):
-            displacement[d, np.uint64(start) + n] = metres * x[d, n] if group[d, n] > 0 else math.nan
-        for n in range(np.uint64(count)):
-            error = quality[3, np.uint64(start) + n] * math.sqrt(metres * metres * max(cov[d, 0, n], 0.0))
-            sigma[d, np.uint64(start) + n] = error if group[d, n] > 0 else math.nan
+            error = quality[3, p + n] * math.sqrt(metres * metres * max(cov[d, 0, n], 0.0))
+            sigma[d, p + n] = error if group[d, n] > 0 else math.nan
 
 
 @njit(nogil=True, error_model="numpy", cache=True)
@@ -303,7 +299,7 @@ def _invert_tiles(
 ) -> None:  # fmt: skip
     """Invert tiles that follow each other, with the same buffers."""
     band, size = np.max(second - first), days.size
-    phase, weight = np.empty((first.size, lanes), np.float32), np.empty((first.size, lanes), np.float32)
+    phase, weight = np.zeros((first.size, lanes), np.float32), np.empty((first.size, lanes), np.float32)
     used = np.empty((first.size, lanes) if robust else (1, 1), np.float32)
     share, cov = np.empty((size, band, lanes)), np.empty((size, band + 1, lanes))
     inverse, flow, x = np.empty((size, lanes)), np.empty((size, lanes)), np.empty((size, lanes))

@@ -23,7 +23,7 @@ Behaviour = Literal["steady", "seasonal", "accelerating", "decelerating", "uncle
 _SIGNIFICANCE = 0.05
 """Of the rate."""
 _CHANGE_SIGNIFICANCE = 0.02
-"""Of the parabola: with it steady motion in remembering noise is called changing in less than 5 % of the cases."""
+"""Of the parabola: with it steady motion in remembering noise is called changing in at most 5 % of the cases."""
 _LEAST_GAIN = 2.0
 """Of the Bayesian information criterion: less is "not worth more than a bare mention" [Kass1995]."""
 _SEASON_SIGNIFICANCE = 0.01
