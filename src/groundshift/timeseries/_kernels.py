@@ -19,8 +19,7 @@ __all__ = ["accumulate_maps", "invert", "look_up"]
 
 _L1_STEPS, _BISQUARE_STEPS = 25, 8
 _LEAST_RESIDUAL = 1e-3  # radians, where the reweighting of the L1 norm levels off
-_LEAST_SHARE = 1e-8
-"""Share of its weight that a pair keeps at least, so that leaving out pairs never splits a network."""
+_LEAST_SHARE = 1e-8  # of its weight that a pair keeps, so that leaving out pairs never splits a network
 _TILES = 8  # that one thread computes at a time
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
 
@@ -159,11 +158,9 @@ def _reweigh(first: Any, second: Any, phase: Any, weight: Any, x: Any, least: fl
         i, j = np.uint64(first[k]), np.uint64(second[k])
         for n in range(np.uint64(x.shape[1])):
             off = abs(phase[k, n] - (x[j, n] - x[i, n]))
-            if least > 0:
-                used[k, n] = math.sqrt(weight[k, n]) / max(off, least)
-            else:
-                near = max(1 - (off / math.pi) ** 2, 0.0)
-                used[k, n] = weight[k, n] * max(near * near, _LEAST_SHARE)
+            near = max(1 - (off / math.pi) ** 2, 0.0)
+            far = math.sqrt(weight[k, n]) / max(off, least)
+            used[k, n] = far if least > 0 else weight[k, n] * max(near * near, _LEAST_SHARE)
 
 
 @njit(inline="always", fastmath=_FAST, error_model="numpy")
@@ -311,15 +308,13 @@ def _invert_tiles(
         _assemble(first, second, phase, weight, share, flow)
         _eliminate(share, inverse, flow)
         _substitute(share, inverse, flow, x)
-        final = weight
-        if robust:
-            final = used
-            for step in range(_L1_STEPS + _BISQUARE_STEPS):
-                least = max(math.pi / 2 ** (step / 2), _LEAST_RESIDUAL) if step < _L1_STEPS else 0.0
-                _reweigh(first, second, phase, weight, x, least, used)
-                _assemble(first, second, phase, used, share, flow)
-                _eliminate(share, inverse, flow)
-                _substitute(share, inverse, flow, x)
+        for step in range(_L1_STEPS + _BISQUARE_STEPS if robust else 0):
+            least = max(math.pi / 2 ** (step / 2), _LEAST_RESIDUAL) if step < _L1_STEPS else 0.0
+            _reweigh(first, second, phase, weight, x, least, used)
+            _assemble(first, second, phase, used, share, flow)
+            _eliminate(share, inverse, flow)
+            _substitute(share, inverse, flow, x)
+        final = used if robust else weight
         _judge(first, second, phase, weight, final, x, math.pi if robust else math.inf, sums)
         _variances(share, inverse, cov)
         _number_groups(share, inverse, group, groups)
@@ -330,9 +325,8 @@ def _invert_tiles(
             x, cov, group, groups, sums, metres, least_scatter, least_pairs, start, count, displacement, sigma,
             group_out, quality,
         )  # fmt: skip
-        for k in range(kept.shape[0]):
-            for n in range(count):
-                kept[k, start + n] = final[k, n]
+        if kept.shape[0]:
+            kept[:, start : start + count] = final[:, :count]
 
 
 @njit(parallel=True, nogil=True, error_model="numpy", cache=True)
@@ -377,9 +371,8 @@ def accumulate_maps(
 ) -> None:  # fmt: skip
     """Add up over pixels how the noise of pairs enters the dates.
 
-    `weights` are those used, (pair, pixel), and `scale` the standard deviation of the noise for a unit of weight 1;
-    the rest is as in `invert`. `own` receives the covariances of the pixels in square radians, `together`, (date,
-    pair), the maps from noise of unit variance in each pair to the dates.
+    `weights` are those used, (pair, pixel), and `scale` is the standard deviation of the noise for a unit of weight.
+    `own` receives the covariances of the pixels, `together`, (date, pair), the maps from noise of unit variance.
     """
     band = np.max(second - first)
     share, inverse, flow = np.empty((days.size, band, 1)), np.empty((days.size, 1)), np.empty((days.size, 1))

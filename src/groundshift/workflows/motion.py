@@ -15,7 +15,7 @@ from groundshift.inventory import Target, TargetSeries
 from groundshift.io.patches import read_patch
 from groundshift.report import Bounds, Layer, SeriesContent, make_layer
 from groundshift.report.layers import round_limit
-from groundshift.timeseries import Behaviour
+from groundshift.timeseries import Behaviour, reference_series
 from groundshift.workflows.config import Config
 from groundshift.workflows.following import Followed, Patch
 from groundshift.workflows.maps import lonlat_grid
@@ -154,7 +154,7 @@ def _downslope(target: Target, patch: Patch, rate: float, sigma: float) -> float
 def _facts(patch: Patch, followed: Followed, rate: float, slope: float | None) -> dict[str, str]:
     """Put into words what was found out."""
     motion, velocity = followed.motion, followed.motion.velocity
-    low, high = (_MM * float(v) for v in velocity.interval(0.95))
+    low, high = (_MM * v for v in followed.interval(0.95))
     facts = {
         "Rate": f"{rate:+.1f} mm/yr towards the satellite, 95 % from {low:+.1f} to {high:+.1f}",
         "Behaviour": f"{motion.behaviour}: {motion.explanation}",
@@ -167,9 +167,9 @@ def _facts(patch: Patch, followed: Followed, rate: float, slope: float | None) -
             f"{date.fromordinal(day):%d %B}"
         )
     facts["Down the slope"] = "not told by this geometry" if slope is None else f"{slope:.1f} mm/yr"
-    stacked = patch.stacked_velocity[followed.core & np.isfinite(patch.stacked_velocity)]
-    if stacked.size:
-        facts["From stacking"] = f"{_MM * float(stacked.mean()):+.1f} mm/yr over the same pixels"
+    stacked = _stacked(patch, followed)
+    if math.isfinite(stacked):
+        facts["From stacking"] = f"{stacked:+.1f} mm/yr over the same pixels, from the same reference"
     spread = followed.sensitivity.spread
     facts["Reference"] = f"{len(followed.reference.pixels)} pixels" + (
         f"; other references change the rate by ± {_MM * spread:.1f} mm/yr" if math.isfinite(spread) else ""
@@ -186,6 +186,15 @@ def _facts(patch: Patch, followed: Followed, rate: float, slope: float | None) -
     if followed.notes:
         facts["Left in"] = "; ".join(followed.notes)
     return facts
+
+
+def _stacked(patch: Patch, followed: Followed) -> float:
+    """Return what the stacked velocity tells of the same pixels about the same reference, mm/yr; NaN if nothing."""
+    values = patch.stacked_velocity[np.newaxis]
+    reference = reference_series(values, followed.reference.pixels, followed.reference.weights)
+    core = values[0, followed.core]
+    known = np.isfinite(core)
+    return _MM * float(core[known].mean() - reference[0]) if known.any() else math.nan
 
 
 def shown(record: Record, path: Path) -> TargetMotion:

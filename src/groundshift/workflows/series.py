@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from groundshift import __version__
-from groundshift.errors import DamagedFileError, GroundshiftError, OutputError
+from groundshift.errors import GroundshiftError, NoDataError, OutputError, ProductError
 from groundshift.geometry import pixels_within
 from groundshift.geometry.geocode import sample_at
 from groundshift.gradients.integrate import relative_velocity
@@ -38,6 +37,8 @@ from groundshift.workflows.progress import Reporter
 __all__ = ["Source", "follow_targets"]
 
 _LEAST_MARGIN_M = 300.0
+_NEAR_DEGREES = 0.05
+"""Other targets are looked for at least so far around one; more than the least margin at any latitude but the poles."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def follow_targets(
     ------
     UnwrappingError
         If the unwrapper asked for is not there.
+    ProductError
+        If interferograms are not those that the sums of their track were made from.
     OutputError
         If a series cannot be written.
     """
@@ -109,19 +112,32 @@ class _View(NamedTuple):
     velocity: NDArray[np.float32]
     """mm/yr."""
     significance: NDArray[np.float32]
+    """Of the differences to the four neighbours, the largest magnitude."""
     looks: Looks
     offset: float
 
 
 def _view(source: Source) -> _View:
     """Look at the stack of all pairs once more."""
+    looks = _looks_of(source)
     stack = source.sums.stack(0)
     velocity = relative_velocity(stack, reach=source.reach / float(np.mean(stack.grid.spacing)))
-    with np.errstate(invalid="ignore"):
-        significance = np.fmax(np.abs(stack.significance[0]), np.abs(stack.significance[1]))
-    full, coarse = source.stack.grid.shape, stack.grid.shape
-    looks = Looks(full[0] // coarse[0], full[1] // coarse[1])
-    return _View(velocity, significance, looks, node_offset(stack.smoothing))
+    down, right = np.abs(stack.significance[:2])
+    # A difference lies half way to the next node, so that of the one before counts as much.
+    around = [down, np.full_like(down, np.nan), right, np.full_like(right, np.nan)]
+    around[1][1:], around[3][:, 1:] = down[:-1], right[:, :-1]
+    return _View(velocity, np.fmax.reduce(around), looks, node_offset(stack.smoothing))
+
+
+def _looks_of(source: Source) -> Looks:
+    """Return how many pixels of the product make a working pixel of the sums, along rows and columns."""
+    stack, plan = source.stack, source.sums.plan
+    looks = Looks(*(max(1, round(a / b)) for a, b in zip(plan.grid.spacing, stack.grid.spacing, strict=True)))
+    if plan.look != stack.look or stack.grid.multilooked(looks).shape != plan.grid.shape:
+        raise ProductError(
+            f"{stack.root}: not the interferograms that {source.sums.path} was made from; name those"
+        )
+    return looks
 
 
 def _follow_one(
@@ -136,53 +152,62 @@ def _follow_one(
     """Follow one target on one track, or find what is kept of it."""
     track = source.stack.track
     path = patch_path(folder, target.id, track)
-    mark = _fingerprint(target, targets, source.stack, config, unwrapper.name)
-    kept = _kept(path.with_suffix(".json"), mark)
-    if kept is not None and (kept.reason or path.exists()):
-        return shown(kept, path)
+    near = _near(target, targets, config)
+    mark = _fingerprint(target, near, source, config, unwrapper.name)
+    kept = _kept(path, mark)
+    if kept is not None:
+        return kept
+    # The record goes first: a run that is killed leaves a patch without a record, never one with that of another.
+    path.with_suffix(".json").unlink(missing_ok=True)
     try:
-        patch = _cut_patch(target, targets, source, view, config)
+        patch = _cut_patch(target, near, source, view, config)
         followed = follow(patch, config, unwrapper)
-    except NoSeriesError as error:
-        record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error))
-        path.unlink(missing_ok=True)
     except OutputError:
         raise
     except GroundshiftError as error:
         record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error))
+        path.unlink(missing_ok=True)
     else:
         record = make_record(mark, target, track, patch, followed)
-        folder.mkdir(parents=True, exist_ok=True)
         write_patch(path, _series_of(target, track, patch, followed, record))
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=1) + "\n")
     return shown(record, path)
 
 
-def _fingerprint(
-    target: Target, targets: Sequence[Target], stack: InterferogramStack, config: SeriesConfig, unwrapper: str
-) -> str:
+def _near(target: Target, targets: Sequence[Target], config: SeriesConfig) -> list[Target]:
+    """Return the other targets that may lie in the patch around a target, always in the same order."""
+    west, south, east, north = target.geometry.bounds
+    size = max(east - west, (north - south) / math.cos(math.radians((south + north) / 2)))
+    reach = _NEAR_DEGREES + config.margin * size
+    near = [t for t in targets if t is not target and t.geometry.distance(target.geometry) < reach]
+    return sorted(near, key=lambda t: t.geometry.wkb_hex)
+
+
+def _fingerprint(target: Target, near: Sequence[Target], source: Source, config: SeriesConfig, unwrapper: str) -> str:
     """Tell what a series is made from."""
-    near = [t.geometry.wkb_hex for t in targets if t.geometry.distance(target.geometry) < 0.05]
-    pairs = select_pairs(stack.pairs, max_days=config.series_days)
+    stack = source.stack
     files = [
         [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
-        for p in pairs
+        for p in sorted(stack.pairs)
+        if p.days <= config.series_days
     ]
-    facts = [__version__, target.geometry.wkb_hex, near, config.model_dump(mode="json"), unwrapper, files]
+    facts = [
+        __version__, target.geometry.wkb_hex, target.slope_deg, target.aspect_deg, [t.geometry.wkb_hex for t in near],
+        config.model_dump(mode="json"), unwrapper, source.sums.fingerprint, source.reach, files,
+    ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _kept(path: Path, mark: str) -> Record | None:
-    """Return the record of an earlier run that was made from the same."""
+def _kept(path: Path, mark: str) -> TargetMotion | None:
+    """Return what an earlier run has made from the same, if it is all there."""
     try:
-        found = Record.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError, ValueError):
+        found = Record.model_validate_json(path.with_suffix(".json").read_bytes())
+        return shown(found, path) if found.fingerprint == mark else None
+    except (OSError, ValueError):
         return None
-    return found if found.fingerprint == mark else None
 
 
-def _place(target: Target, targets: Sequence[Target], stack: InterferogramStack, config: SeriesConfig) -> _Cut:
+def _place(target: Target, near: Sequence[Target], stack: InterferogramStack, config: SeriesConfig) -> _Cut:
     """Find the pixels of a target, and the ground around it that is unwrapped with it."""
     found = pixels_within(target.geometry, stack.grid)
     if found is None:
@@ -201,9 +226,7 @@ def _place(target: Target, targets: Sequence[Target], stack: InterferogramStack,
     inside[box.y - top : box.y - top + box.height, box.x - left : box.x - left + box.width] = mask
     others = np.zeros_like(inside)
     grid = stack.grid.cropped(window)
-    for other in targets:
-        if other is target or other.geometry.distance(target.geometry) > 0.05:
-            continue
+    for other in near:
         there = pixels_within(other.geometry, grid)
         if there is not None:
             part, shape = there
@@ -211,16 +234,22 @@ def _place(target: Target, targets: Sequence[Target], stack: InterferogramStack,
     return _Cut(window, inside, others & ~inside)
 
 
-def _cut_patch(target: Target, targets: Sequence[Target], source: Source, view: _View, config: SeriesConfig) -> Patch:
+def _cut_patch(target: Target, near: Sequence[Target], source: Source, view: _View, config: SeriesConfig) -> Patch:
     """Read the interferograms around a target, and what the stack says of it."""
     stack = source.stack
-    pairs = select_pairs(stack.pairs, max_days=config.series_days)
-    if not pairs:
-        raise NoSeriesError(f"no pair of up to {config.series_days} days")
-    window, inside, others = _place(target, targets, stack, config)
+    try:
+        pairs = tuple(sorted(select_pairs(stack.pairs, max_days=config.series_days)))
+    except NoDataError:
+        raise NoSeriesError(f"no pair of up to {config.series_days} days; raise --series-days") from None
+    window, inside, others = _place(target, near, stack, config)
     needed = 8 * len(pairs) * inside.size
     step = max(1, math.ceil(math.sqrt(needed / (config.series_memory_mb * 1e6))))
     if step > 1:
+        if 2 * step > min(inside.shape):
+            raise NoSeriesError(
+                f"{len(pairs)} pairs of {inside.shape[0]} x {inside.shape[1]} pixels do not fit "
+                f"{config.series_memory_mb} MB; raise --series-memory-mb"
+            )
         height, width = inside.shape[0] // step * step, inside.shape[1] // step * step
         window = Window(window.y, window.x, height, width)
         inside, others = (
@@ -232,8 +261,11 @@ def _cut_patch(target: Target, targets: Sequence[Target], source: Source, view: 
     for k, pair in enumerate(pairs):
         try:
             igrams[k] = _looked(stack.read(pair, window), step)
-        except DamagedFileError as error:
+        except GroundshiftError as error:
             unread.append((pair.name, str(error)))
+        except OSError as error:
+            path = error.filename or stack.files.get(pair, (stack.root,))[0]
+            unread.append((pair.name, f"{path}: cannot be read ({error.strerror or error})"))
     grid = stack.grid.cropped(window).multilooked(Looks(step, step))
     rows = (window.y + (np.arange(inside.shape[0]) + 0.5) * step) / view.looks.y - 0.5 - view.offset
     columns = (window.x + (np.arange(inside.shape[1]) + 0.5) * step) / view.looks.x - 0.5 - view.offset
@@ -254,6 +286,7 @@ def _cut_patch(target: Target, targets: Sequence[Target], source: Source, view: 
         significance=np.asarray(sample_at(view.significance, y, x, True), np.float32),
         stacked_velocity=np.asarray(sample_at(view.velocity, y, x, False) / 1000.0, np.float32),
         height=height_map,
+        looks=step**2,
     )
 
 
