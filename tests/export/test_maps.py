@@ -4,6 +4,7 @@ import json
 import math
 import resource
 import zipfile
+from contextlib import contextmanager
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -20,12 +21,15 @@ from groundshift.export import FIELDS, export_geojson, export_shapefile
 from groundshift.inventory import write_kmz
 
 
-@pytest.fixture
-def largest_file():
+@contextmanager
+def largest_file(size):
     """Let no file grow beyond so many bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 # GeoJSON
@@ -83,12 +87,14 @@ def test_an_empty_inventory_is_an_empty_collection(tmp_path):
     assert json.loads((tmp_path / "a.geojson").read_text())["features"] == []
 
 
-def test_geojson_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path, targets, largest_file):
+def test_geojson_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path, targets):
     path = tmp_path / "a.geojson"
     export_geojson(path, targets[:1])
     before = path.read_bytes()
-    largest_file(500)
-    with pytest.raises(OutputError, match=rf"^{path}: the disk is full; free some space and run again"):
+    with (
+        largest_file(500),
+        pytest.raises(OutputError, match=rf"^{path}: the disk is full; free some space and run again"),
+    ):
         export_geojson(path, targets)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.geojson"]
@@ -149,13 +155,12 @@ def test_a_new_shapefile_takes_the_place_of_an_old_one_with_its_index(tmp_path, 
 
 
 @pytest.mark.parametrize("size", [60, 150, 400, 900, 1500])
-def test_a_shapefile_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path, target, targets, largest_file, size):
+def test_a_shapefile_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path, target, targets, size):
     path = tmp_path / "a.shp"
     export_shapefile(path, targets[:1])
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     many = [target(f"t{k}", 100 + k / 100) for k in range(9)]
-    largest_file(size)
-    with pytest.raises(OutputError, match=rf"^{path}: .*free some space and run again"):
+    with largest_file(size), pytest.raises(OutputError, match=rf"^{path}: .*free some space and run again"):
         export_shapefile(path, many)
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
