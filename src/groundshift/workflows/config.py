@@ -128,7 +128,9 @@ class DetectConfig(Config):
     model: Annotated[str, Field(min_length=1)] = "bodynet"
     """Network: name of a shipped model, or an .onnx file."""
     least_score: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Network: probability from which a detection is kept; by default what suits the model."""
+    """Network: probability from which a detection makes a target; by default what suits the model."""
+    agreeing_windows: Annotated[int, Field(ge=1)] = 3
+    """Network: or so many time windows that see it with two thirds of that probability."""
     significance: Annotated[float, Field(gt=0)] = 4.0
     """Rules: both patches of a polarity pair must reach this many standard errors."""
     least_velocity: Annotated[float, Field(gt=0)] = 4.0

@@ -134,9 +134,7 @@ def _looks_of(source: Source) -> Looks:
     stack, plan = source.stack, source.sums.plan
     looks = Looks(*(max(1, round(a / b)) for a, b in zip(plan.grid.spacing, stack.grid.spacing, strict=True)))
     if plan.look != stack.look or stack.grid.multilooked(looks).shape != plan.grid.shape:
-        raise ProductError(
-            f"{stack.root}: not the interferograms that {source.sums.path} was made from; name those"
-        )
+        raise ProductError(f"{stack.root}: not the interferograms that {source.sums.path} was made from; name those")
     return looks
 
 

@@ -56,6 +56,7 @@ from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import (
     detect_on,
     detector_facts,
+    is_believed,
     load_detector,
     look_at_ground,
     valid_nodes,
@@ -198,11 +199,12 @@ def conclude(
 
     Targets are followed through time on the tracks whose interferograms are in `stacks`.
     """
+    network = network or load_detector(config.detect)
     folder = config.output
     inventory = folder / "inventory.gpkg"
     first = min(p.reference for r in results for p in r.pairs)
     last = max(p.secondary for r in results for p in r.pairs)
-    found = _targets(results, config, first, last)
+    found = _targets(results, config, first, last, network)
     covered = united([r.footprint for r in results])
     before = read_inventory(inventory) if inventory.exists() else []
     named = carry_identity(found, before, covered=covered)
@@ -382,13 +384,20 @@ def _follow(
     return follow_targets(targets, sources, config.output / "series", config.series, reporter)
 
 
-def _targets(results: Sequence[TrackResult], config: SurveyConfig, first: date, last: date) -> list[Target]:
+def _targets(
+    results: Sequence[TrackResult],
+    config: SurveyConfig,
+    first: date,
+    last: date,
+    network: "NetworkDetector | None",
+) -> list[Target]:
     """Merge the detections of all tracks and project their motion on the slope."""
     groups = merge_detections(
         [d for r in results for d in r.detections],
         max_centre_distance_m=config.screen.merge_distance,
         min_giou=config.screen.merge_giou,
     )
+    groups = [group for group in groups if is_believed(group, config.detect, network)]
     looks = {r.name: r.look for r in results}
     found = []
     for target in make_targets(groups, first_seen=first, last_seen=last, min_slope_deg=config.screen.least_slope):

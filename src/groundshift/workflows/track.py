@@ -27,12 +27,15 @@ __all__ = [
     "Ground",
     "detect_on",
     "detector_facts",
+    "is_believed",
     "load_detector",
     "look_at_ground",
     "valid_nodes",
     "velocity_of",
 ]
 
+_AGREED = 2 / 3
+"""Share of the least score that counts where several time windows agree."""
 _SLOPE_SMOOTHING = 150.0
 """Metres over which the slope of a body is averaged."""
 
@@ -135,11 +138,16 @@ def detect_on(
     reporter: Reporter,
     network: "NetworkDetector | None" = None,
 ) -> list[Detection]:
-    """Run the detector on one time window and screen what it finds: `network`, or the rules if there is none."""
+    """Run the detector on one time window and screen what it finds: `network`, or the rules if there is none.
+
+    A network's detections are kept from two thirds of the least score on; `is_believed` decides when all time windows
+    have been seen.
+    """
     if network is None:
         bodies, name = _by_rules(stack, velocity, valid, config), "rules"
     else:
-        bodies, name = _by_network(stack, velocity, ground, valid, network, _least_score(network, config)), network.name
+        faintest = _AGREED * _least_score(network, config)
+        bodies, name = _by_network(stack, velocity, ground, valid, network, faintest), network.name
     wanted = Screen(screen.least_gradient, screen.least_share)
     found: list[Detection] = []
     dropped = 0
@@ -160,6 +168,19 @@ def detect_on(
         "detected", track=stack.track, window=stack.window, detector=name, kept=len(found), screened_out=dropped
     )
     return found
+
+
+def is_believed(group: Sequence[Detection], config: DetectConfig, network: "NetworkDetector | None" = None) -> bool:
+    """Whether detections of one place make a target.
+
+    One that reaches the least score does. So do fainter ones, of two thirds of it at least, in several time windows:
+    noise seldom draws the same body twice. What the rules find is always believed.
+    """
+    if network is None:
+        return True
+    least = _least_score(network, config)
+    seen = {(d.track, d.window) for d in group if d.score >= _AGREED * least}
+    return any(d.score >= least for d in group) or len(seen) >= config.agreeing_windows
 
 
 def _by_rules(
