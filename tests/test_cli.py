@@ -133,7 +133,7 @@ def test_an_answer_without_work_loads_none_of_the_slow_libraries(arguments, tmp_
             ["info", "a", "--network", "a.bmp"],
             "--network: expected a name that ends in .png, .svg or .pdf, instead got 'a.bmp'",
         ),
-        (["survey", "a", "-o", "b", "--bogus"], "Unknown option: --bogus; see groundshift survey --help"),
+        (["survey", "a", "-o", "b", "--zzyzx"], "Unknown option: --zzyzx; see groundshift survey --help"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_one_line_with_option_expectation_and_value(groundshift, arguments, message):

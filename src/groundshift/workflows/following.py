@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.ndimage import distance_transform_edt
 
 from groundshift.errors import GroundshiftError, NoDataError
 from groundshift.geometry import slope_aspect
@@ -30,7 +31,7 @@ from groundshift.timeseries import (
 from groundshift.timeseries.inversion import Inverted, covariance_of, invert_network, phase_weights
 from groundshift.timeseries.terms import InseparableTermError, date_baselines, dem_per_metre, remove_stratified_delay
 from groundshift.types import Grid, LookGeometry, Pair
-from groundshift.unwrap import Unwrapper, check_closure, unwrap_patch
+from groundshift.unwrap import PatchPhase, Unwrapper, check_closure, unwrap_patch
 from groundshift.workflows.config import SeriesConfig
 
 __all__ = ["Followed", "NoSeriesError", "Patch", "follow"]
@@ -140,9 +141,8 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
     """
     _check(patch)
     weight, nlooks = np.abs(patch.igrams), config.nlooks * patch.looks
-    closure = check_closure(
-        unwrap_patch(patch.igrams, nlooks, unwrapper), patch.pairs, least_reliability=config.least_reliability
-    )
+    phase = _unwrap(patch, nlooks, unwrapper)
+    closure = check_closure(phase, patch.pairs, least_reliability=config.least_reliability)
     unread = dict(patch.unread)
     names = [pair.name for pair in patch.pairs]
     reasons = {k: unread.get(names[k], text.removeprefix(f"{names[k]}: left out: ")) for k, text in closure.reasons}
@@ -224,6 +224,28 @@ def _check(patch: Patch) -> None:
     with_data = int((patch.igrams != 0).any(axis=0)[patch.inside].sum())
     if with_data < _LEAST_PIXELS:
         raise NoSeriesError(f"only {with_data} pixels of the target have data, {_LEAST_PIXELS} are needed")
+
+
+def _unwrap(patch: Patch, nlooks: float, unwrapper: Unwrapper) -> PatchPhase:
+    """Unwrap all pairs, with the motion that the stack foresees taken out before and put back after.
+
+    Unwrappers seek the solution of the fewest cycles: where a body moves by more than half a cycle within a pair they
+    make its motion smaller, in all long pairs alike, so that their triplets close. The stack, made of short pairs and
+    of differences between neighbours, foresees most of the motion; what is left is the smaller the better it does.
+    Only whole cycles depend on it.
+    """
+    known = np.isfinite(patch.stacked_velocity)
+    if not known.any():
+        return unwrap_patch(patch.igrams, nlooks, unwrapper)
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    per_year = np.float32(-4 * math.pi / patch.wavelength) * patch.stacked_velocity[tuple(nearest)]
+    rest = np.empty_like(patch.igrams)
+    for k, pair in enumerate(patch.pairs):
+        rest[k] = patch.igrams[k] * np.exp(-1j * np.float32(pair.years) * per_year)
+    phase = unwrap_patch(rest, nlooks, unwrapper)
+    for k, pair in enumerate(patch.pairs):
+        phase.unwrapped[k] += np.float32(pair.years) * per_year
+    return phase
 
 
 def _mean_coherence(weight: NDArray[np.floating]) -> NDArray[np.float32]:
