@@ -28,7 +28,10 @@ def danba(real_data, tmp_path_factory, detector):
     from groundshift.cli import main
 
     out = tmp_path_factory.mktemp("danba") / "out"
-    assert main(["survey", str(real_data / "danba"), "-o", str(out), "--quiet", "--detector", detector]) == 0
+    assert (
+        main(["survey", str(real_data / "danba"), "-o", str(out), "--quiet", "--no-series", "--detector", detector])
+        == 0
+    )
     return out
 
 
@@ -55,7 +58,7 @@ def test_the_velocity_map_has_its_deepest_point_on_the_landslide(danba):
 
 def test_a_second_run_reuses_the_sums_and_keeps_the_target(groundshift, danba, real_data, detector):
     before = {t.id for t in read_inventory(danba / "inventory.gpkg")}
-    ran = groundshift("survey", real_data / "danba", "-o", danba, "--detector", detector)
+    ran = groundshift("survey", real_data / "danba", "-o", danba, "--no-series", "--detector", detector)
     assert ran.code == 0
     assert "sums of 84 pairs are there already" in ran.err
     assert {t.id for t in read_inventory(danba / "inventory.gpkg")} == before
@@ -66,6 +69,7 @@ def test_the_memory_allowed_does_not_change_what_is_found(groundshift, danba, re
     facts = json.loads(
         groundshift(
             "survey",
+            "--no-series",
             real_data / "danba",
             "-o",
             tmp_path,
