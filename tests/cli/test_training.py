@@ -19,7 +19,7 @@ from groundshift.detect.planes import PLANES  # noqa: E402
 from groundshift.training.config import TrainConfig  # noqa: E402
 from groundshift.training.samples import Body, Sample, write_sample  # noqa: E402
 
-SMALL = ("--tile", 32, "--width", 0.1, "--batch", 2, "--threads", 1, "--workers", 1)
+SMALL = ("--tile", 32, "--width", 0.1, "--batch", 2, "--threads", 1, "--workers", 0)
 FILES = ["checkpoint.pt", "curves.png", "log.jsonl", "metrics.csv", "model.onnx", "predictions.png", "train.yaml"]
 
 
