@@ -1,12 +1,13 @@
 """The table of detectors, after Table 2 of Fu et al. (2022): trained alike, judged on held-out scenes and on Danba.
 
     python benchmarks/detectors.py WORK [--batches 400] [--tiles 16000] [--seeds 0 1 2] [--only NAME ...]
-                                        [--ablation] [--danba $GROUNDSHIFT_DATA/danba]
+                                        [--ablation] [--visible 6] [--threads 2] [--danba $GROUNDSHIFT_DATA/danba]
 
 Simulates samples (seeds from 100,000 on to learn from, from 900,000 on to judge by: no scene is in both), trains every
 network on as many tiles, judges it and prints a row: mean and spread over the seeds. What is finished in WORK is kept,
 so that a stopped run goes on. Widths are chosen so that all networks cost about as much arithmetic a tile. Bodies that
-stand out of the noise by fewer than `--visible` standard errors count neither way, in training and judging.
+stand out of the noise by fewer than `--visible` standard errors count neither way in judging, nor those of fewer than
+six in training.
 """
 
 import argparse
@@ -19,22 +20,25 @@ import numpy as np
 
 from danba import SLIDE
 from groundshift.io import open_stack
-from groundshift.training.config import DataConfig, ModelConfig, PlanConfig, TrainConfig
-from groundshift.workflows.config import DetectConfig, SurveyConfig
+from groundshift.training.config import DataConfig, MachineConfig, ModelConfig, PlanConfig, TrainConfig
+from groundshift.workflows.config import DetectConfig, SeriesConfig, SurveyConfig
 from groundshift.workflows.judging import JudgingConfig, run_judging
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, run_samples
 from groundshift.workflows.survey import conclude, survey_track
 from groundshift.workflows.training import run_training
 
+LEAST_VISIBILITY = 6.0
+"""Standard errors by which bodies to learn from stand out."""
 PAPER = {"optimiser": "paper", "rate": 1e-3}
+OURS = {"weight_decay": 0.05}
 PLAIN_YOLO = {"network": "yolov3", "width": 0.25, "attention": False, "dropblock": False, "box_loss": "mse"}
 YOLO_R = {"network": "attention_yolov3_r", "width": 0.25}
 NETWORKS = {
     "yolov3": (PLAIN_YOLO, PAPER, {}),
     "a-yolov3-r": (YOLO_R, PAPER, {}),
     "a-yolov3-t": ({"network": "attention_yolov3_t", "width": 0.75}, PAPER, {}),
-    "ours": ({"network": "bodynet"}, {}, {}),
+    "ours": ({"network": "bodynet"}, OURS, {}),
 }
 """Settings of model, plan and augmentation."""
 ABLATION = {
@@ -43,11 +47,11 @@ ABLATION = {
     "a-yolov3-r with MSE for CIoU": (YOLO_R | {"box_loss": "mse"}, PAPER, {}),
     "a-yolov3-r with hard labels": (YOLO_R | {"label_smoothing": 0.0}, PAPER, {}),
     "a-yolov3-r without mosaic": (YOLO_R, PAPER, {"mosaic": 0.0}),
-    "ours without mosaic": ({"network": "bodynet"}, {}, {"mosaic": 0.0}),
-    "ours without blending": ({"network": "bodynet"}, {}, {"blend": 0.0}),
-    "ours with azimuth or north alone": ({"network": "bodynet", "directions": "y"}, {}, {}),
-    "ours with range or east alone": ({"network": "bodynet", "directions": "x"}, {}, {}),
-    "ours taught boxes for outlines": ({"network": "bodynet"}, {}, {"outlines": False}),
+    "ours without mosaic": ({"network": "bodynet"}, OURS, {"mosaic": 0.0}),
+    "ours without blending": ({"network": "bodynet"}, OURS, {"blend": 0.0}),
+    "ours with azimuth or north alone": ({"network": "bodynet", "directions": "y"}, OURS, {}),
+    "ours with range or east alone": ({"network": "bodynet", "directions": "x"}, OURS, {}),
+    "ours taught boxes for outlines": ({"network": "bodynet"}, OURS, {"outlines": False}),
 }
 SHOWN = (
     "box ap50", "box ap50_95", "mask ap50", "ap_conf10_mean", "box precision at 0.8", "box recall at 0.8",
@@ -66,7 +70,7 @@ def on_danba(model: str, detector: str, folder: Path) -> str:
     """Survey Danba: whether the landslide is found, and how many other targets."""
     with tempfile.TemporaryDirectory() as out:
         detect = DetectConfig(detector=detector, **({"model": model} if detector == "network" else {}))
-        config = SurveyConfig(inputs=(folder,), output=Path(out), detect=detect)
+        config = SurveyConfig(inputs=(folder,), output=Path(out), detect=detect, series=SeriesConfig(series=False))
         result = survey_track(open_stack(folder), config, Reporter(quiet=True))
         targets = conclude([result], config, Reporter(quiet=True), "", datetime.now(UTC)).targets
     found = any(t.geometry.intersects(SLIDE) for t in targets)
@@ -75,6 +79,7 @@ def on_danba(model: str, detector: str, folder: Path) -> str:
 
 def judged(model: str, test: Path, out: Path, visible: float) -> dict[str, float]:
     """Judge a detector, or read the judgement that is there."""
+    out = out / f"{visible:g}"
     path = out / "judgement.json"
     if not path.exists():
         run_judging(JudgingConfig(model, (test,), out, 0, least_visibility=visible), Reporter(quiet=True), "benchmark")
@@ -99,7 +104,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=[*NETWORKS, *ABLATION])
     parser.add_argument("--ablation", action="store_true", help="the ablation instead of the table")
-    parser.add_argument("--visible", type=float, default=6.0)
+    parser.add_argument("--visible", type=float, default=LEAST_VISIBILITY)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--danba", type=Path)
     given = parser.parse_args()
@@ -128,8 +134,9 @@ def main() -> None:
             out = given.work / f"{name.replace(' ', '-')}-{seed}"
             config = TrainConfig(
                 inputs=(learn,), output=out, model=ModelConfig(**model), augment=augment,
-                data=DataConfig(validation=(validation,), least_visibility=given.visible),
+                data=DataConfig(validation=(validation,), least_visibility=LEAST_VISIBILITY),
                 plan=PlanConfig(steps=given.tiles // 8, batch=8, seed=seed, average=0.998, **plan),
+                machine=MachineConfig(threads=given.threads),
             )  # fmt: skip
             if not (out / "model.onnx").exists():
                 run_training(config, Reporter())

@@ -169,7 +169,8 @@ def test_simulated_scenes_have_no_end_and_those_to_validate_on_are_others(ground
     assert len(seen) == 4
     seeds = sorted(seen)
     assert min(np.diff(seeds)) >= 100_000
-    assert sorted(map(sorted, seen.values())) == [[0, 1, 2], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]]
+    # Two steps of two tiles, and three samples to validate on; blending may read one of them again.
+    assert sorted(sorted(set(asked)) for asked in seen.values()) == [[0, 1, 2], [0, 1, 2], [0, 1, 2, 3], [0, 1, 2, 3]]
 
 
 def test_figures_that_flatter_are_warned_of(groundshift, folder, tmp_path):
