@@ -24,12 +24,13 @@ from groundshift.gradients.stack import GradientStack
 from groundshift.inventory import Target
 from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
-from groundshift.workflows.config import DetectConfig, StackConfig, SurveyConfig
+from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import conclude, survey_track
 
 SPLIT = date(2018, 11, 1)
+NO_SERIES = SeriesConfig(series=False)
 SLIDE = Point(101.9398, 30.8399)
 """A point well inside the visible body."""
 
@@ -43,7 +44,7 @@ def stacked(stack: InterferogramStack, config: StackConfig) -> GradientStack:
 def surveyed(stack: InterferogramStack, stacking: StackConfig, detect: DetectConfig) -> Sequence[Target]:
     """Survey a scene in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as out:
-        config = SurveyConfig(inputs=(stack.root,), output=Path(out), stack=stacking, detect=detect)
+        config = SurveyConfig(inputs=(stack.root,), output=Path(out), stack=stacking, detect=detect, series=NO_SERIES)
         reporter = Reporter(quiet=True)
         result = survey_track(stack, config, reporter)
         return conclude([result], config, reporter, "benchmark", datetime.now(UTC)).targets
@@ -132,7 +133,7 @@ def picture(folder: Path, draws: int, detect: DetectConfig) -> None:
     del draws
     stack = open_stack(folder)
     with tempfile.TemporaryDirectory() as out:
-        config = SurveyConfig(inputs=(folder,), output=Path(out), detect=detect)
+        config = SurveyConfig(inputs=(folder,), output=Path(out), detect=detect, series=NO_SERIES)
         result = survey_track(stack, config, Reporter(quiet=True))
         targets = conclude([result], config, Reporter(quiet=True), "", datetime.now(UTC)).targets
     content = result.content

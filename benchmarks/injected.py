@@ -20,7 +20,7 @@ from shapely import MultiPoint, Polygon
 from groundshift.geometry import ring_to_lonlat
 from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
-from groundshift.workflows.config import DetectConfig, StackConfig, SurveyConfig
+from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.survey import conclude, survey_track
 
@@ -92,7 +92,7 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as out:
                     config = SurveyConfig(
                         inputs=(stack.root,), output=Path(out), stack=StackConfig(max_days=96),
-                        detect=DetectConfig(**settings),
+                        detect=DetectConfig(**settings), series=SeriesConfig(series=False),
                     )  # fmt: skip
                     reporter = Reporter(quiet=True)
                     result = survey_track(made, config, reporter)

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from groundshift.simulate import Scene, SceneConfig, Slide, simulate_scene, to_stack
-from groundshift.workflows.config import DetectConfig, StackConfig, SurveyConfig
+from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.survey import conclude, survey_track
 
@@ -60,7 +60,9 @@ def score(
     scene = simulate_scene(SceneConfig(seed=seed, **KINDS[kind]))
     with tempfile.TemporaryDirectory() as out:
         stack = StackConfig() if seasons else StackConfig(wet_months=(), sliding_years=None)
-        config = SurveyConfig(inputs=(Path("."),), output=Path(out), detect=detect, stack=stack)
+        config = SurveyConfig(
+            inputs=(Path("."),), output=Path(out), detect=detect, stack=stack, series=SeriesConfig(series=False)
+        )
         reporter = Reporter(quiet=True)
         result = survey_track(to_stack(scene), config, reporter)
         targets = [t.geometry for t in conclude([result], config, reporter, "", datetime.now(UTC)).targets]
