@@ -42,9 +42,7 @@ def export_series(path: Path, series: Sequence[TargetSeries]) -> int:
     rows = [
         (s.target, s.track, day, _written(displacement), _written(sigma))
         for s in series
-        for day, displacement, sigma in zip(
-            s.dates.astype("datetime64[D]"), s.displacement_mm, s.sigma_mm, strict=True
-        )
+        for day, displacement, sigma in zip(s.dates.astype("datetime64[D]"), s.displacement_mm, s.sigma_mm, strict=True)
     ]
     sink = io.StringIO()
     table = csv.writer(sink, lineterminator="\n")

@@ -23,7 +23,16 @@ _BISECTIONS = 36
 
 @njit(nogil=True, cache=True)
 def _innovations(
-    years: Any, design: Any, series: Any, own: Any, share: float, memory: float, drift: float, gram: Any, state: Any, v: Any
+    years: Any,
+    design: Any,
+    series: Any,
+    own: Any,
+    share: float,
+    memory: float,
+    drift: float,
+    gram: Any,
+    state: Any,
+    v: Any,
 ) -> float:
     """Fill the lower triangle of the Gram matrix of the whitened columns, the series last; return log |V|."""
     dates, p = design.shape

@@ -102,7 +102,9 @@ def settle_pixels(
     first: NDArray[np.int64],
     of_pair: NDArray[np.int64],
     place: NDArray[np.int64],
-    least: int, zmul: int, frac: float,
+    least: int,
+    zmul: int,
+    frac: float,
 ) -> None:
     """Take the errors out, pixel by pixel, that enough triplets of a pair agree on; `added` is changed.
 
