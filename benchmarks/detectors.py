@@ -21,11 +21,12 @@ import numpy as np
 from danba import SLIDE
 from groundshift.io import open_stack
 from groundshift.training.config import DataConfig, MachineConfig, ModelConfig, PlanConfig, TrainConfig
+from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, SurveyConfig
 from groundshift.workflows.judging import JudgingConfig, run_judging
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, run_samples
-from groundshift.workflows.survey import conclude, survey_track
+from groundshift.workflows.survey import survey_track
 from groundshift.workflows.training import run_training
 
 LEAST_VISIBILITY = 6.0
@@ -139,7 +140,8 @@ def main() -> None:
                 machine=MachineConfig(threads=given.threads),
             )  # fmt: skip
             if not (out / "model.onnx").exists():
-                run_training(config, Reporter())
+                with Reporter(log=out / "log.jsonl") as reporter:
+                    run_training(config, reporter)
             minutes.append(cost(out / "log.jsonl"))
             values.append(judged(str(out / "model.onnx"), test, out / "judged", given.visible))
             if given.danba:

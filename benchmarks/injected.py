@@ -20,9 +20,10 @@ from shapely import MultiPoint, Polygon
 from groundshift.geometry import ring_to_lonlat
 from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
+from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.survey import conclude, survey_track
+from groundshift.workflows.survey import survey_track
 
 
 def slide(shape: tuple[int, int], spacing: tuple[float, float], rng: np.random.Generator) -> np.ndarray:

@@ -6,8 +6,17 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from groundshift.gradients.noise import NoiseShare, measure_noise, network_factor
+from groundshift.gradients.noise import (
+    Likeness,
+    NoiseShare,
+    likeness_by_half_year,
+    measure_noise,
+    network_factor,
+    share_near,
+    share_of,
+)
 from groundshift.pairs import incidence_matrix
+from groundshift.pairs.select import half_year
 from groundshift.types import Pair
 
 NODES = 3000
@@ -92,6 +101,52 @@ def test_share_stays_within_its_bounds(join_dates):
     chain = join_dates(range(0, 12 * 30, 12), max_days=12)
     alike = np.abs(incidence_matrix(chain)[1]) @ np.random.default_rng(0).standard_normal((30, NODES))
     assert measure_noise(alike, np.ones((29, NODES)), chain) == NoiseShare(0.0, 1.0)
+
+
+def by_half_year(pairs, angle):
+    return likeness_by_half_year([np.stack([a, a]) for a in angle], list(np.ones(angle.shape)), pairs)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.25, 0.4])
+def test_half_years_together_tell_the_share_of_dates(join_dates, share):
+    pairs = join_dates(range(0, 12 * 60, 12))
+    found = by_half_year(pairs, noise(pairs, share))
+    assert set(found) == {half_year(p) for p in pairs}
+    assert share_of(found.values()).date == pytest.approx(share, abs=0.02)
+    assert share_of(found.values()).pair == pytest.approx(1 - 2 * share_of(found.values()).date)
+
+
+def test_a_half_year_knows_nothing_of_the_others(join_dates):
+    pairs = join_dates(range(0, 12 * 60, 12))
+    home = np.array([half_year(p) for p in pairs])
+    angle = noise(pairs, 0.3)
+    angle[home == home.max()] = noise(pairs, 0.0, seed=9)[home == home.max()]
+    everything = by_half_year(pairs, angle)
+    for half in np.unique(home).tolist():
+        own = np.flatnonzero(home == half)
+        assert everything[half] == by_half_year([pairs[k] for k in own], angle[own])[half]
+
+
+def test_the_noise_of_a_half_year_is_that_of_its_neighbourhood():
+    found = {4030: Likeness(45.0, 100.0), 4031: Likeness(10.0, 100.0), 4032: Likeness(20.0, 200.0)}
+    assert share_near(found, 4031).date == pytest.approx((75 + 4) / (400 + 20))
+    assert share_near(found, 4030).date == pytest.approx((55 + 4) / (200 + 20))
+    assert share_near(found, 4033).date == pytest.approx((20 + 4) / (200 + 20))
+    assert share_of(found.values()).date == pytest.approx(75 / 400)
+
+
+def test_where_hardly_anything_was_measured_the_noise_is_the_usual_one():
+    assert share_near({}, 4030) == NoiseShare(0.2, 0.6)
+    assert share_near({4030: Likeness(3.0, 4.0)}, 4031).date == pytest.approx(7 / 24)
+    assert share_of([]) == NoiseShare(0.0, 1.0)
+
+
+def test_both_directions_count(join_dates):
+    pairs = join_dates(range(0, 12 * 14, 12))
+    one, other = noise(pairs, 0.4), noise(pairs, 0.0, seed=5)
+    found = likeness_by_half_year([np.stack(a) for a in zip(one, other, strict=True)], list(np.ones(one.shape)), pairs)
+    shares = [share_of(by_half_year(pairs, angle).values()).date for angle in (one, other)]
+    assert share_of(found.values()).date == pytest.approx(np.mean(shares), abs=0.01)
 
 
 def test_factor_of_independent_pairs_is_one(join_dates):

@@ -10,7 +10,7 @@ import pytest
 
 from groundshift.errors import DamagedFileError
 from groundshift.gradients.differences import directions_of
-from groundshift.gradients.noise import NoiseShare
+from groundshift.gradients.noise import Likeness, NoiseShare
 from groundshift.gradients.store import SumsFile, open_sums
 from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window
 from groundshift.types import LookGeometry, Looks, Pair
@@ -28,8 +28,9 @@ PAIRS = (
 def make_plan(grid, look=DESCENDING, **directions):
     noise = NoiseShare(0.21, 0.58)
     windows = (plan_window("all", range(4), PAIRS, noise), plan_window("2020", [2, 3], PAIRS, noise, equal=True))
+    likeness = {4040: Likeness(0.1 + 0.2, 12.0), 4041: Likeness(-1 / 3, 7.5)}
     return StackPlan(
-        "T135-IW1", grid, 0.0554, PAIRS, windows, directions_of(grid.axis_names, **directions), 3, noise, look
+        "T135-IW1", grid, 0.0554, PAIRS, windows, directions_of(grid.axis_names, **directions), 3, noise, look, likeness
     )
 
 
@@ -53,7 +54,7 @@ def grid(request, map_grid, radar_grid):
 
 
 def assert_same_plan(found, plan):
-    for name in ("track", "wavelength", "pairs", "directions", "smoothing", "noise", "look"):
+    for name in ("track", "wavelength", "pairs", "directions", "smoothing", "noise", "look", "likeness"):
         assert getattr(found, name) == getattr(plan, name), name
     assert [w.name for w in found.windows] == [w.name for w in plan.windows]
     for one, other in zip(found.windows, plan.windows, strict=True):
@@ -147,6 +148,25 @@ def test_pair_can_be_added_to_sums_on_disk(tmp_path, map_grid):
     np.testing.assert_allclose(sums, whole, atol=1e-5)
 
 
+def test_rows_of_a_window_are_those_of_the_whole(tmp_path, map_grid):
+    plan = make_plan(map_grid(SHAPE))
+    file = SumsFile.create(tmp_path / "gradients.zarr", plan, "mark", 8, None)
+    file.write_rows(0, make_sums(plan))
+    found = open_sums(file.path)
+    for window in range(2):
+        np.testing.assert_array_equal(found.read_rows(window, 5, 19), found.read(window)[:, 5:19])
+
+
+def test_what_the_sums_were_made_from_and_how_long_it_took_come_back(tmp_path, map_grid):
+    plan, path = make_plan(map_grid(SHAPE)), tmp_path / "gradients.zarr"
+    record = {"pairs": [["20200101_20200113", "/data", [["/data/a.tif", 7, 1_767_225_600_123_456_789]]]]}
+    SumsFile.create(path, plan, "mark", 8, None, record)
+    assert open_sums(path).record == record
+    assert open_sums(path).seconds_per_pair is None
+    open_sums(path).seconds_per_pair = 0.25
+    assert open_sums(path).seconds_per_pair == 0.25
+
+
 def break_nothing_there(path):
     shutil.rmtree(path)
 
@@ -215,6 +235,14 @@ def break_no_fingerprint(path):
     change_attributes(path, lambda a: a.pop("fingerprint"))
 
 
+def break_no_record(path):
+    change_attributes(path, lambda a: a.pop("record"))
+
+
+def break_likeness_of_one_number(path):
+    change_attributes(path, lambda a: a["plan"].update(likeness=[[4040, 1.0]]))
+
+
 BREAKS = [value for name, value in list(globals().items()) if name.startswith("break_")]
 
 
@@ -234,7 +262,7 @@ def test_sums_of_another_version_are_refused(tmp_path, map_grid):
     path = tmp_path / "gradients.zarr"
     SumsFile.create(path, make_plan(map_grid(SHAPE)), "mark", 8, None)
     change_attributes(path, lambda a: a.update(version=99))
-    line = re.escape(f"{path}: sums of version 99, expected 1; run the survey again")
+    line = re.escape(f"{path}: sums of version 99, expected 2; run the survey again")
     with pytest.raises(DamagedFileError, match=f"^{line}$"):
         open_sums(path)
 

@@ -7,11 +7,12 @@ import pytest
 
 from groundshift.errors import NoDataError
 from groundshift.gradients.differences import directions_of, quality, wrapped_differences
-from groundshift.gradients.noise import NoiseShare, measure_noise, network_factor
+from groundshift.gradients.noise import Likeness, NoiseShare, measure_noise, network_factor, share_near
 from groundshift.gradients.stack import TimeWindow
-from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window
+from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, finish, plan_window, revise, revision
 from groundshift.io import open_stack
 from groundshift.pairs import date_coefficients, incidence_matrix
+from groundshift.pairs.select import half_year, local_weights
 from groundshift.types import Pair
 from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
@@ -157,6 +158,84 @@ def test_pair_added_and_taken_out_leaves_no_trace(some_igrams, map_grid):
     np.testing.assert_allclose(after.sigma, before.sigma, rtol=1e-2)
 
 
+def plan_of(pairs, windows, grid):
+    """A plan of `windows`: indices into `pairs` by name."""
+    noise = NoiseShare(0.3, 0.4)
+    return StackPlan(
+        "T1", grid, 0.0555, tuple(pairs), tuple(plan_window(n, m, pairs, noise) for n, m in windows.items()),
+        directions_of(grid.axis_names), 3, noise,
+    )  # fmt: skip
+
+
+def test_sums_that_are_revised_are_those_of_the_new_plan(some_igrams, map_grid):
+    """Pairs come, go, and change their weights and windows; only they are in the revision."""
+    pairs, igrams = some_igrams
+    grid = map_grid(igrams.shape[1:])
+    count = len(pairs)
+    old_pairs = [p for k, p in enumerate(pairs) if k not in (3, count - 1)]
+    new_pairs = [p for k, p in enumerate(pairs) if k != 5]
+    old = plan_of(old_pairs, {"all": range(count - 2), "early": range(5), "gone": range(4, 8), "tail": [9, 10]}, grid)
+    new = plan_of(
+        new_pairs, {"late": range(6, 11), "all": range(count - 1), "early": [0, 1, 2, 4], "tail": [1, 2]}, grid
+    )
+    shared = new.windows[2].weights.copy()
+    shared[:] = old.windows[1].weights[[0, 1, 2, 3]]
+    new.windows[2].weights[:] = shared
+    change = revision(old, new)
+    names = [p.name for p in change.pairs]
+    assert change.goes_on == (None, None, 1, None)  # of `all` no weight stays, and `tail` has other pairs
+    assert names == [p.name for p in (*new_pairs, pairs[5])][: len(names)]
+
+    row = {p.name: igrams[k] for k, p in enumerate(pairs)}
+    sums = empty_sums(old, grid.shape)
+    add_pairs(old, range(len(old_pairs)), np.stack([row[p.name] for p in old_pairs]), sums)
+    found = empty_sums(new, grid.shape)
+    for k, former in enumerate(change.goes_on):
+        if former is not None:
+            found[k] = sums[former]
+    for start in range(0, len(names), 4):
+        members = list(range(start, min(start + 4, len(names))))
+        revise(new, change, members, np.stack([row[names[k]] for k in members]), found)
+    expected = empty_sums(new, grid.shape)
+    add_pairs(new, range(len(new_pairs)), np.stack([row[p.name] for p in new_pairs]), expected)
+    np.testing.assert_array_equal(found[:, 3:5], expected[:, 3:5])
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_a_pair_that_keeps_its_weights_is_in_no_revision(join_dates, map_grid):
+    """Dates of half a year added to two and a half: what ended a year before is not touched, nor is its window."""
+    grid = map_grid((9, 9))
+    pairs = join_dates(range(0, 1080, 12))
+    old_pairs = [p for p in pairs if p.secondary < date(2018, 7, 1)]
+    early = [k for k, p in enumerate(pairs) if p.secondary < date(2017, 1, 1)]
+    old = plan_of(old_pairs, {"all": range(len(old_pairs)), "2016": early}, grid)
+    new = plan_of(pairs, {"all": range(len(pairs)), "2016": early}, grid)
+    change = revision(old, new)
+    assert list(change.pairs) == [p for p in pairs if p.secondary >= date(2018, 1, 1)]
+    assert change.goes_on == (0, 1)
+    assert not change.add[:, 1].any()
+    was_there = np.array([p.secondary < date(2018, 7, 1) for p in change.pairs])
+    assert (change.take_out[was_there, 0] > 0).all()
+    assert not change.take_out[~was_there].any()
+    assert revision(new, new).pairs == ()
+    assert revision(None, new).pairs == new.pairs
+
+
+def test_a_node_whose_pairs_were_all_taken_out_is_worth_none(some_igrams, map_grid):
+    pairs, igrams = some_igrams
+    grid = map_grid(igrams.shape[1:])
+    plan = plan_of(pairs, {"all": range(len(pairs))}, grid)
+    sums = empty_sums(plan, grid.shape)
+    add_pairs(plan, range(len(pairs)), igrams, sums)
+    for start in range(0, len(pairs), 3):
+        members = list(range(start, min(start + 3, len(pairs))))
+        add_pairs(plan, members, igrams[members], sums, take_out=True)
+    assert np.abs(sums).max() > 0
+    found = finish(plan, 0, sums[0])
+    assert not found.effective_pairs.any()
+    assert np.isnan(found.rate).all()
+
+
 def test_each_window_is_the_stack_of_its_own_pairs(stack_igrams, some_igrams, map_grid):
     pairs, igrams = some_igrams
     grid = map_grid(igrams.shape[1:])
@@ -204,16 +283,36 @@ def test_residues_are_the_share_of_pairs_that_do_not_close(stack_igrams, join_da
     np.testing.assert_array_equal(stack_igrams(igrams, pairs).residues[:-1, :-1], expected)
 
 
-def test_network_weights_have_mean_one_and_equal_ones_are_one(networks):
+def test_network_weights_are_in_years_and_equal_ones_are_one(networks):
     pairs = networks["gaps"]
     members = list(range(0, len(pairs), 2))
     equal = plan_window("w", members, pairs, NoiseShare(0.3, 0.4), equal=True)
     chosen = plan_window("w", members, pairs, NoiseShare(0.3, 0.4))
     np.testing.assert_array_equal(equal.weights, 1)
     np.testing.assert_array_equal(chosen.members, members)
-    assert chosen.weights.mean() == pytest.approx(1)
+    own = [pairs[k] for k in members]
+    np.testing.assert_array_equal(chosen.weights, local_weights(own, {half_year(p): (0.3, 0.4) for p in own}))
+    without = plan_window("w", members, pairs, NoiseShare(0, 1))
+    np.testing.assert_allclose(without.weights, [p.years for p in own], rtol=1e-12)
     assert chosen.weights.min() >= 0
-    assert chosen.weights.std() > 0.1
+    assert (chosen.weights / without.weights).std() > 0.1
+
+
+def test_noise_by_half_year_decides_its_own_weights_and_those_beside_it(networks):
+    pairs = networks["regular"]
+    halves = sorted({half_year(p) for p in pairs})
+    assert len(halves) == 4
+    quiet = {half: Likeness(10.0, 200.0) for half in halves}
+    loud = {**quiet, halves[-1]: Likeness(80.0, 200.0)}
+    one, other = (plan_window("w", range(len(pairs)), pairs, noise).weights for noise in (quiet, loud))
+    near = np.array([half_year(p) >= halves[-2] for p in pairs])
+    np.testing.assert_array_equal(one[~near], other[~near])
+    assert (one[near] != other[near]).mean() > 0.9
+    assert quiet[halves[0]].total / quiet[halves[0]].number == 0.05
+    share = share_near(quiet, halves[1]).date
+    alike = plan_window("w", range(len(pairs)), pairs, NoiseShare(share, 1 - 2 * share)).weights
+    inner = np.array([halves[0] < half_year(p) < halves[-1] for p in pairs])
+    np.testing.assert_allclose(one[inner], alike[inner], rtol=1e-12)
 
 
 def test_dem_error_lowers_the_weight_of_what_it_enters():
@@ -221,10 +320,9 @@ def test_dem_error_lowers_the_weight_of_what_it_enters():
     pairs = [Pair(days[0], days[1], 5.0), Pair(days[1], days[2], 250.0)]
     without = plan_window("w", [0, 1], pairs, NoiseShare(0, 1))
     with_error = plan_window("w", [0, 1], pairs, NoiseShare(0, 1), dem_variance=1e-3)
-    assert without.weights == pytest.approx([1, 1])
-    # The weights that minimise w'w + 1e-3 (5 w1 + 250 w2)^2 at w1 + w2 = 2.
-    assert with_error.weights[0] > 1.9
-    assert with_error.weights.mean() == pytest.approx(1)
+    assert without.weights == pytest.approx([12 / 365.25] * 2)
+    # The minimum of w'w + 1e-3 (5 w1 + 250 w2)^2 - 2 t'w has w2 < 0; at w2 = 0 it is that of 1.025 w1^2 - 2 t w1.
+    assert with_error.weights == pytest.approx([12 / 365.25 / 1.025, 0])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])

@@ -43,6 +43,11 @@ app.command(
     help="Follow the targets of a survey through time. Run again after changing settings; what is the same is kept.",
 )
 app.command(
+    "groundshift.cli.updates:update",
+    name="update",
+    help="Add new interferograms to a finished survey. Run again to continue a run that was stopped.",
+)
+app.command(
     "groundshift.cli.viewing:report",
     name="report",
     help="Write report.html of a finished survey anew, with the reviews and notes as they are now.",

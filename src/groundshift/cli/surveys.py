@@ -40,7 +40,7 @@ from groundshift.workflows.output import check_paths
 from groundshift.workflows.progress import Reporter, count_of
 
 if TYPE_CHECKING:
-    from groundshift.workflows.survey import SurveyOutput
+    from groundshift.workflows.concluding import SurveyOutput
 
 __all__ = ["conclude", "detect", "info", "stack", "survey"]
 

@@ -1,11 +1,12 @@
 """Sums of gradient stacks on disk: one Zarr group per track, `gradients.zarr`.
 
 The group's attributes hold the plan (pairs, weights, windows, directions, grid) as JSON; the array `sums` has shape
-(window, plane, y, x). While it grows it lies under another name beside its final place, with the row blocks that are
-complete noted in its attributes, so that a run that was killed goes on where it was.
+(window, plane, y, x); a record tells from which files each pair was read. While it grows it lies under another name
+beside its final place, with the row blocks that are complete noted in its attributes, so that a run that was killed
+goes on where it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,14 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from groundshift.errors import DamagedFileError
-from groundshift.gradients.noise import NoiseShare
+from groundshift.gradients.noise import Likeness, NoiseShare
 from groundshift.gradients.stack import Direction, GradientStack, TimeWindow
 from groundshift.gradients.sums import StackPlan, finish
 from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid
 
 __all__ = ["SumsFile", "open_sums"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class SumsFile:
@@ -39,12 +40,19 @@ class SumsFile:
 
     @classmethod
     def create(
-        cls, path: Path, plan: StackPlan, fingerprint: str, block_rows: int, height: NDArray[np.float32] | None
+        cls,
+        path: Path,
+        plan: StackPlan,
+        fingerprint: str,
+        block_rows: int,
+        height: NDArray[np.float32] | None,
+        record: Mapping[str, Any] | None = None,
     ) -> "SumsFile":
         """Make an empty file; one that stands there is replaced.
 
-        `fingerprint` tells what the sums are made from; `block_rows` is the number of rows written at a time; `height`
-        is the terrain in metres on the working pixels, NaN where unknown, if the product has it.
+        `fingerprint` tells what the sums are made from, and `record`, as JSON, in full; `block_rows` is the number of
+        rows written at a time; `height` is the terrain in metres on the working pixels, NaN where unknown, if the
+        product has it.
         """
         group = zarr.open_group(path, mode="w")
         rows, columns = plan.grid.shape
@@ -59,7 +67,10 @@ class SumsFile:
             group.create_array("latitude", data=plan.grid.latitude)
         if height is not None:
             group.create_array("height", data=height)
-        group.attrs.put({"version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan)})
+        group.attrs.put({
+            "version": _VERSION, "fingerprint": fingerprint, "rows_done": [], "plan": _plan_to_json(plan),
+            "record": dict(record or {}),
+        })  # fmt: skip
         return cls(path, group, plan)
 
     @property
@@ -68,9 +79,25 @@ class SumsFile:
         return str(self._group.attrs["fingerprint"])
 
     @property
+    def record(self) -> dict[str, Any]:
+        """What the sums were made from, in full, as it was given to `create`."""
+        found: Any = self._group.attrs["record"]
+        return dict(found)
+
+    @property
     def rows_done(self) -> list[tuple[int, int]]:
         """Row blocks that are complete, as (first, past the last)."""
         return [(int(a), int(b)) for a, b in _list(self._group.attrs["rows_done"])]
+
+    @property
+    def seconds_per_pair(self) -> float | None:
+        """How long reading and summing one pair took; None where none was summed yet."""
+        found: Any = self._group.attrs.get("seconds_per_pair")
+        return None if found is None else float(found)
+
+    @seconds_per_pair.setter
+    def seconds_per_pair(self, seconds: float | None) -> None:
+        self._group.attrs["seconds_per_pair"] = seconds
 
     def write_rows(self, first: int, sums: NDArray[np.float32]) -> None:
         """Store the sums of a block of rows, (window, plane, rows, x), and note it as complete."""
@@ -81,6 +108,10 @@ class SumsFile:
     def read(self, window: int = 0) -> NDArray[np.float32]:
         """Return the sums of one time window: (plane, y, x)."""
         return self._decode("sums", window)
+
+    def read_rows(self, window: int, first: int, past: int) -> NDArray[np.float32]:
+        """Return the sums of one time window from row `first` to before row `past`: (plane, rows, x)."""
+        return self._decode("sums", (window, slice(None), slice(first, past)))
 
     def read_height(self) -> NDArray[np.float32] | None:
         """Return terrain heights in metres on the working pixels, or None if the product had none."""
@@ -127,7 +158,7 @@ def open_sums(path: Path) -> SumsFile:
         raise DamagedFileError(f"{path}: sums of version {version}, expected {_VERSION}; run the survey again")
     try:
         file = SumsFile(path, group, _plan_from_json(group.attrs["plan"], group))
-        _ = file.fingerprint, file.rows_done
+        _ = file.fingerprint, file.rows_done, file.record
         if file._sums.shape != _shape(file.plan):
             raise ValueError("the plan is not that of the sums")
     except (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError) as error:
@@ -146,6 +177,7 @@ def _plan_to_json(plan: StackPlan) -> dict[str, Any]:
         "wavelength": plan.wavelength,
         "smoothing": plan.smoothing,
         "noise": list(plan.noise),
+        "likeness": [[when, *found] for when, found in plan.likeness.items()],
         "look": None if plan.look is None else [plan.look.heading, plan.look.incidence, plan.look.right_looking],
         "grid": _grid_to_json(plan.grid),
         "pairs": [[p.reference.isoformat(), p.secondary.isoformat(), p.perpendicular_baseline] for p in plan.pairs],
@@ -168,6 +200,7 @@ def _plan_from_json(found: Any, group: zarr.Group) -> StackPlan:
         smoothing=int(found["smoothing"]),
         noise=NoiseShare(*found["noise"]),
         look=None if found["look"] is None else LookGeometry(*found["look"]),
+        likeness={int(when): Likeness(total, number) for when, total, number in found["likeness"]},
     )
 
 

@@ -1,20 +1,30 @@
 """From sums to a stack: kept as sums, so that a pair can be added or taken out exactly, later."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.errors import NoDataError
 from groundshift.gradients._kernels import PER_DIRECTION, SHARED_SUMS, accumulate
-from groundshift.gradients.noise import NoiseShare, network_factor
+from groundshift.gradients.noise import Likeness, NoiseShare, network_factor, share_near
 from groundshift.gradients.stack import Direction, GradientStack, TimeWindow, closes
-from groundshift.pairs import optimal_weights
+from groundshift.pairs import half_year, local_weights
 from groundshift.types import Grid, LookGeometry, Pair
 
-__all__ = ["StackPlan", "add_pairs", "dem_variance", "empty_sums", "finish", "plan_window"]
+__all__ = [
+    "Revision",
+    "StackPlan",
+    "add_pairs",
+    "dem_variance",
+    "empty_sums",
+    "finish",
+    "plan_window",
+    "revise",
+    "revision",
+]
 
 _ROUNDING = 1e-6
 """Scatter below this share of the sum of squares cannot be told from zero in single precision."""
@@ -40,7 +50,10 @@ class StackPlan:
     directions: tuple[Direction, ...]
     smoothing: int
     noise: NoiseShare
+    """That of all pairs, for the standard error."""
     look: LookGeometry | None = None
+    likeness: Mapping[int, Likeness] = field(default_factory=dict)
+    """What the weights follow from, by half-year; nothing where they follow from no measurement."""
 
     @property
     def planes(self) -> int:
@@ -56,11 +69,27 @@ class StackPlan:
         return table
 
 
+@dataclass(frozen=True)
+class Revision:
+    """What makes the sums of one plan those of another: which pairs, with what weights.
+
+    Pairs that have the same weights in both are not in it.
+    """
+
+    pairs: tuple[Pair, ...]
+    take_out: NDArray[np.float32]
+    """(pair, window) weight in the old sums, by the windows of the new plan; zero where none is to be taken out."""
+    add: NDArray[np.float32]
+    """(pair, window) weight in the new sums; zero where none is to be added."""
+    goes_on: tuple[int | None, ...]
+    """For each window of the new plan the one of the old plan whose sums it goes on from; None where it begins anew."""
+
+
 def plan_window(
     name: str,
     members: Sequence[int],
     pairs: Sequence[Pair],
-    noise: NoiseShare,
+    noise: NoiseShare | Mapping[int, Likeness],
     *,
     equal: bool = False,
     dem_variance: float = 0.0,
@@ -73,8 +102,8 @@ def plan_window(
     members : sequence of int
         Indices into `pairs`.
     pairs : sequence of Pair
-    noise : NoiseShare
-        Shares of dates and pairs in the noise.
+    noise : NoiseShare or mapping
+        Shares of dates and pairs in the noise, the same at all times; or what was measured, by half-year.
     equal : bool
         Weight all pairs alike instead of minimising the noise of the sum.
     dem_variance : float
@@ -82,14 +111,17 @@ def plan_window(
 
     Notes
     -----
-    Coherence enters later, pixel by pixel; here the pairs differ by their dates and baselines only.
+    Coherence enters later, pixel by pixel; here the pairs differ by their dates and baselines only. A weight depends on
+    the pairs of the half-years around its own (`local_weights`), and nothing is scaled by all of them: pairs of later
+    years leave it as it is.
     """
     chosen = [pairs[k] for k in members]
     if equal:
         weights = np.ones(len(chosen))
     else:
-        weights = optimal_weights(chosen, noise.date, np.full(len(chosen), noise.pair), dem_variance)
-        weights = weights / weights.mean()
+        shares = {when: noise if isinstance(noise, NoiseShare) else share_near(noise, when)
+                  for when in {half_year(pair) for pair in chosen}}  # fmt: skip
+        weights = local_weights(chosen, shares, dem_variance)
     return TimeWindow(name, np.asarray(members, np.intp), weights)
 
 
@@ -131,14 +163,96 @@ def add_pairs(
         Subtract instead of adding.
     """
     pairs = list(members)
+    _accumulate(plan, [plan.pairs[k] for k in pairs], plan.weights[pairs], igrams, -1 if take_out else 1, sums)
+
+
+def revision(old: StackPlan | None, new: StackPlan) -> Revision:
+    """Compare the weights of two plans, pair by pair of the same dates.
+
+    Parameters
+    ----------
+    old : StackPlan, optional
+        What there are sums of; None where there are none.
+    new : StackPlan
+        Of the same grid, directions and averaging window.
+
+    Notes
+    -----
+    Each window goes on from the old one from which the fewest pairs differ, or begins anew where it has fewer pairs
+    than that. A new window may go on from one of another name: deep within their common time both have the same
+    weights.
+    """
+    if old is None:
+        nothing = np.zeros((len(new.pairs), len(new.windows)), np.float32)
+        return Revision(new.pairs, nothing, new.weights, (None,) * len(new.windows))
+    kept = {pair.name for pair in new.pairs}
+    pairs = (*new.pairs, *(pair for pair in old.pairs if pair.name not in kept))
+    add = np.zeros((len(pairs), len(new.windows)), np.float32)
+    add[: len(new.pairs)] = new.weights
+    row = {pair.name: k for k, pair in enumerate(pairs)}
+    # The first column is that of a window without pairs.
+    former = np.zeros((len(pairs), 1 + len(old.windows)), np.float32)
+    former[[row[pair.name] for pair in old.pairs], 1:] = old.weights
+    names = [None, *(window.name for window in old.windows)]
+    take_out = np.zeros_like(add)
+    goes_on: list[int | None] = []
+    for k, window in enumerate(new.windows):
+        differing = (former != add[:, [k]]).sum(axis=0)
+        best = int(differing.argmin())
+        if best and window.name in names and differing[names.index(window.name)] == differing[best]:
+            best = names.index(window.name)
+        goes_on.append(best - 1 if best else None)
+        same = former[:, best] == add[:, k]
+        take_out[:, k] = np.where(same, 0, former[:, best])
+        add[same, k] = 0
+    changed = np.flatnonzero(((take_out > 0) | (add > 0)).any(axis=1))
+    return Revision(tuple(pairs[k] for k in changed), take_out[changed], add[changed], tuple(goes_on))
+
+
+def revise(
+    plan: StackPlan,
+    change: Revision,
+    members: Sequence[int],
+    igrams: NDArray[np.complex64],
+    sums: NDArray[np.float32],
+) -> None:
+    """Give interferograms the weights of the new plan in place of those of the old one, in place.
+
+    Parameters
+    ----------
+    plan : StackPlan
+        The new one.
+    change : Revision
+    members : sequence of int
+        Which of the revision's pairs these are.
+    igrams : (pair, y, x) complex64 array
+        Working pixels of one block.
+    sums : (window, plane, y, x) float32 array
+        Of the windows of the new plan.
+    """
+    pairs = [change.pairs[k] for k in members]
+    for weights, sign in ((change.take_out[list(members)], -1), (change.add[list(members)], 1)):
+        if weights.any():
+            _accumulate(plan, pairs, weights, igrams, sign, sums)
+
+
+def _accumulate(
+    plan: StackPlan,
+    pairs: Sequence[Pair],
+    weights: NDArray[np.float32],
+    igrams: NDArray[np.complex64],
+    sign: int,
+    sums: NDArray[np.float32],
+) -> None:
+    """Add interferograms of `pairs` with their (pair, window) weights, or take them out."""
     accumulate(
         igrams,
-        np.array([plan.pairs[k].years for k in pairs], np.float32),
-        plan.weights[pairs],
+        np.array([pair.years for pair in pairs], np.float32),
+        weights,
         plan.smoothing,
         np.array([d.start + d.end for d in plan.directions], np.int64),
         closes(plan.directions),
-        np.float32(-1 if take_out else 1),
+        np.float32(sign),
         sums,
     )
 
@@ -188,6 +302,7 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
             variance = network * scatter / time**2 * effective / (effective - 1)
             rate[d] = np.where(known, slope, np.nan)
             sigma[d] = np.where(known, np.sqrt(variance), np.nan)
+        # Where the last pair was taken out, the other sums are zero only as far as single precision goes.
         present = count > 0.5
         return GradientStack(
             track=plan.track,
@@ -198,7 +313,7 @@ def finish(plan: StackPlan, index: int, sums: NDArray[np.float32]) -> GradientSt
             directions=plan.directions,
             rate=rate,
             sigma=sigma,
-            effective_pairs=np.where(time2 > 0, effective, 0).astype(np.float32),
+            effective_pairs=np.where(present & (time2 > 0), effective, 0).astype(np.float32),
             n_pairs=np.rint(count).astype(np.uint16),
             mean_coherence=np.where(present, magnitude / count, np.nan).astype(np.float32),
             residues=np.where(present & closes(plan.directions), residues / count, np.nan).astype(np.float32),

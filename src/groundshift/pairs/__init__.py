@@ -10,7 +10,7 @@ from groundshift.pairs.network import (
     incidence_matrix,
     require_connected,
 )
-from groundshift.pairs.select import PairMode, optimal_weights, select_pairs
+from groundshift.pairs.select import PairMode, half_year, local_weights, optimal_weights, select_pairs
 
 __all__ = [
     "DateCoefficients",
@@ -20,7 +20,9 @@ __all__ = [
     "PairMode",
     "date_coefficients",
     "date_graph",
+    "half_year",
     "incidence_matrix",
+    "local_weights",
     "optimal_weights",
     "require_connected",
     "select_pairs",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from groundshift.checks import check_complex
 from groundshift.errors import NoDataError
 from groundshift.gradients.differences import directions_of, wrapped_differences
-from groundshift.gradients.noise import SAMPLE_NODES, NoiseShare, share_of_directions
+from groundshift.gradients.noise import SAMPLE_NODES, Likeness, likeness_by_half_year, share_of
 from groundshift.gradients.stack import Direction, GradientStack
 from groundshift.gradients.sums import StackPlan, add_pairs, dem_variance, empty_sums, finish, plan_window
 from groundshift.types import LookGeometry, Pair, RadarGrid
@@ -106,15 +106,14 @@ def plan_arrays(
             raise NoDataError(f"{track}: window {name} holds no pair; leave it out")
     grid = RadarGrid(shape, (pixel_m, pixel_m))
     directions = directions_of(grid.axis_names)
-    noise = NoiseShare(0.0, 1.0)
-    if weights == "network":
-        noise = _sampled_noise(igrams, pairs, smoothing, directions)
+    likeness = _sampled_likeness(igrams, pairs, smoothing, directions) if weights == "network" else {}
     dem = dem_variance(wavelength, look, smoothing)
     planned = tuple(
-        plan_window(name, members, pairs, noise, equal=weights == "equal", dem_variance=dem)
+        plan_window(name, members, pairs, likeness, equal=weights == "equal", dem_variance=dem)
         for name, members in windows.items()
     )
-    return StackPlan(track, grid, wavelength, tuple(pairs), planned, directions, smoothing, noise, look)
+    noise = share_of(likeness.values())
+    return StackPlan(track, grid, wavelength, tuple(pairs), planned, directions, smoothing, noise, look, likeness)
 
 
 def stack_plan(igrams: NDArray[np.complex64], plan: StackPlan) -> list[GradientStack]:
@@ -133,10 +132,10 @@ def stack_plan(igrams: NDArray[np.complex64], plan: StackPlan) -> list[GradientS
     return [finish(plan, k, sums[k]) for k in range(len(plan.windows))]
 
 
-def _sampled_noise(
+def _sampled_likeness(
     igrams: NDArray[np.complex64], pairs: Sequence[Pair], smoothing: int, directions: tuple[Direction, ...]
-) -> NoiseShare:
-    """Measure the share of dates in the noise on two squares of the scene."""
+) -> dict[int, Likeness]:
+    """Measure the share of dates in the noise on two squares of the scene, by half-year."""
     shape = igrams.shape[1:]
     side = (min(SAMPLE_NODES + smoothing, shape[0]), min(SAMPLE_NODES + smoothing, shape[1]))
     corners = [tuple(int(f * (n - s)) for n, s in zip(shape, side, strict=True)) for f in (1 / 3, 2 / 3)]
@@ -147,4 +146,4 @@ def _sampled_noise(
         found = [wrapped_differences(igram[square], smoothing, directions) for square in squares]
         angles.append(np.concatenate([f.angle.reshape(len(directions), -1) for f in found], axis=1))
         qualities.append(np.concatenate([f.quality.ravel() for f in found]))
-    return share_of_directions(angles, qualities, pairs)
+    return likeness_by_half_year(angles, qualities, pairs)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from groundshift.inventory import Target
 from groundshift.simulate import Scene, SceneConfig, simulate_scene, write_scene
+from groundshift.workflows.concluding import SurveyOutput
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.survey import SurveyOutput, run_survey
+from groundshift.workflows.survey import run_survey
 
 __all__ = ["DemoOutput", "Score", "compare", "run_demo", "simulate_to"]
 

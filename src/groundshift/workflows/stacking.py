@@ -3,11 +3,12 @@
 Pairs are read block by block of rows, while the pairs read before are being summed; how many rows a block has follows
 from the memory allowed, so that it does not grow with the number of pairs. A pair that turns out to be damaged half way
 is left out and the stack begun anew without it, so that every row is made of the same pairs.
+
+Where there are sums already that only lack some pairs, those whose weights stay as they are need not be read again.
 """
 
-import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from numpy.typing import NDArray
 
 from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError, OutputError
 from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
-from groundshift.gradients.noise import SAMPLE_NODES, NoiseShare, share_of_directions
+from groundshift.gradients.noise import SAMPLE_NODES, Likeness, likeness_by_half_year, share_of
 from groundshift.gradients.stack import Direction
 from groundshift.gradients.store import SumsFile, open_sums
-from groundshift.gradients.sums import StackPlan, add_pairs, dem_variance, empty_sums, plan_window
+from groundshift.gradients.sums import Revision, StackPlan, dem_variance, empty_sums, plan_window, revise, revision
 from groundshift.io.stack import InterferogramStack, Problem
-from groundshift.types import Looks, Pair, Window
+from groundshift.pairs import half_year
+from groundshift.types import Grid, Looks, Pair, Window
 from groundshift.workflows.choices import (
     LEAST_PAIRS,
     choose_looks,
@@ -35,15 +37,29 @@ from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import (
     PairFailedError,
+    Source,
     blocks_left,
+    check_there,
     find_finished,
     find_unfinished,
     fingerprint,
+    make_record,
+    put_in_place,
     recall_damaged,
     remember_damaged,
 )
 
-__all__ = ["StackOutput", "stack_track"]
+__all__ = ["Base", "StackOutput", "plan_stack", "stack_track", "unchanged", "working_grid"]
+
+
+@dataclass(frozen=True)
+class Base:
+    """Sums that are added to instead of being made anew."""
+
+    sums: SumsFile
+    """Finished, of the same grid and settings."""
+    sources: Mapping[str, Source]
+    """Where each pair of the whole stack was read from, or is to be read from, by its name."""
 
 
 @dataclass
@@ -60,27 +76,32 @@ class StackOutput:
     bytes_read: int = 0
     reused: bool = False
     """Whether finished sums of the same inputs and settings stood there already."""
+    pairs_read: int = 0
 
 
-def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
+def stack_track(
+    stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter, base: Base | None = None
+) -> StackOutput:
     """Sum the gradients of all selected pairs of one track into `folder`/gradients.zarr.
 
     A finished file made from the same pairs with the same settings is used as it stands; one that a killed run left
-    unfinished is continued.
+    unfinished is continued. With a `base` only those pairs are read that are new to it or whose weights change; the
+    sums are the same, and so is what can be continued.
 
     Raises
     ------
     NoDataError
         If no pair is left.
     DamagedFileError
-        If a pair is damaged and `config.strict` is set.
+        If a pair is damaged and `config.strict` is set, or it is one of the `base`.
     """
+    summed = set() if base is None else {pair.name for pair in base.sums.plan.pairs}
     problems: list[Problem] = []
     damaged: dict[str, Window] = {}
     pairs = choose_pairs(stack, config)
 
     def leave_out(failed: PairFailedError) -> None:
-        if config.strict:
+        if config.strict or failed.pair.name in summed:
             raise DamagedFileError(str(failed)) from failed
         reporter.warn(f"{failed}; pair left out")
         problems.append(Problem(stack.files.get(failed.pair, (stack.root,))[0], str(failed)))
@@ -95,16 +116,22 @@ def stack_track(stack: InterferogramStack, config: StackConfig, folder: Path, re
         leave_out(failed)
     while True:
         try:
-            output = _stack_pairs(stack.select(pairs), config, folder, reporter)
+            output = _stack_pairs(stack.select(pairs), config, folder, reporter, base)
             output.problems = problems
             return output
         except PairFailedError as failed:
             leave_out(failed)
-            remember_damaged(folder, damaged)
+            remember_damaged(folder, damaged, {pair.name for pair in stack.pairs})
 
 
-def _stack_pairs(stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter) -> StackOutput:
-    """Sum all pairs of `stack`, or find that it is done."""
+def working_grid(stack: InterferogramStack, config: StackConfig) -> tuple[Looks, int, Grid]:
+    """Choose the looks, the side of the averaging window and the grid of the working pixels.
+
+    Raises
+    ------
+    NoDataError
+        If the scene is too small for them.
+    """
     looks = choose_looks(stack.grid, config.working_pixel)
     smoothing = choose_smoothing(stack.grid, looks, config.smoothing, config.smoothing_limit)
     grid = stack.grid.multilooked(looks)
@@ -113,27 +140,38 @@ def _stack_pairs(stack: InterferogramStack, config: StackConfig, folder: Path, r
             f"{stack.root}: {stack.grid.shape[0]} x {stack.grid.shape[1]} pixels are too few for looks of "
             f"{looks.y} x {looks.x} and an averaging window of {smoothing}; lower --working-pixel or --smoothing"
         )
+    return looks, smoothing, grid
+
+
+def _stack_pairs(
+    stack: InterferogramStack, config: StackConfig, folder: Path, reporter: Reporter, base: Base | None
+) -> StackOutput:
+    """Sum all pairs of `stack`, or find that it is done."""
+    looks = working_grid(stack, config)[0]
     final, growing = folder / "gradients.zarr", folder / ".gradients.zarr.partial"
-    mark = fingerprint(stack, config)
+    record = make_record(stack, config, None if base is None else base.sources)
+    mark = fingerprint(record)
     done = find_finished(final, mark)
     if done is not None:
         reporter.say(f"{stack.track}: sums of {len(stack.pairs)} pairs are there already")
         return StackOutput(done, looks, reused=True)
 
     directions = directions_of(stack.grid.axis_names, diagonals=config.diagonals, step=config.step)
+    former = None if base is None else base.sums
     try:
         file = find_unfinished(growing, mark)
         with _reading_pool() as pool:
             if file is None:
-                plan = _plan(stack, config, looks, smoothing, directions, pool, reporter)
-                block = _block_rows(plan, config.memory_mb)
+                plan = _plan(stack, config, directions, base, pool, reporter)
                 folder.mkdir(parents=True, exist_ok=True)
-                file = SumsFile.create(growing, plan, mark, block, _read_height(stack, looks))
-            output = StackOutput(file, looks)
-            _fill(stack, file, looks, config.memory_mb, output, pool, reporter)
-        if final.exists():
-            shutil.rmtree(final)
-        growing.rename(final)
+                height = _read_height(stack, looks) if former is None else former.read_height()
+                file = SumsFile.create(growing, plan, mark, _block_rows(plan, config.memory_mb), height, record)
+            change = revision(None if former is None else former.plan, file.plan)
+            if base is not None:
+                check_there(change.pairs, base.sources)
+            output = StackOutput(file, looks, pairs_read=len(change.pairs))
+            _fill(stack, file, former, change, looks, config.memory_mb, output, pool, reporter)
+        put_in_place(growing, final)
     except OSError as error:
         if isinstance(error, GroundshiftError):
             raise
@@ -148,30 +186,59 @@ def _stack_pairs(stack: InterferogramStack, config: StackConfig, folder: Path, r
 def _plan(
     stack: InterferogramStack,
     config: StackConfig,
-    looks: Looks,
-    smoothing: int,
     directions: tuple[Direction, ...],
+    base: Base | None,
     pool: ThreadPoolExecutor,
     reporter: Reporter,
 ) -> StackPlan:
-    """Measure the noise and weight the pairs of every time window."""
-    noise = NoiseShare(0.0, 1.0)
-    grid = stack.grid.multilooked(looks)
+    """Measure the noise where it is not known yet, and weight the pairs of every time window."""
+    looks, smoothing, _ = working_grid(stack, config)
+    likeness: dict[int, Likeness] = {}
     if config.weights == "network":
-        noise = _sampled_noise(stack, looks, smoothing, directions, pool, reporter)
-    members = choose_windows(stack, stack.pairs, config)
-    dem = dem_variance(stack.wavelength, stack.look, smoothing)
-    windows = tuple(
-        plan_window(name, chosen, stack.pairs, noise, equal=config.weights == "equal", dem_variance=dem)
-        for name, chosen in members.items()
-    )
+        likeness = {} if base is None else unchanged(base.sums.plan, stack.pairs)
+        pairs = [pair for pair in stack.pairs if half_year(pair) not in likeness]
+        if base is not None:
+            check_there(pairs, base.sources)
+        likeness |= _sampled_likeness(stack, pairs, looks, smoothing, directions, pool, reporter)
+    plan = plan_stack(stack, config, directions, dict(sorted(likeness.items())))
     reporter.log(
         "plan", track=stack.track, pairs=len(stack.pairs), looks=looks, smoothing=smoothing,
-        noise=noise, windows={w.name: len(w.members) for w in windows},
+        noise=plan.noise, windows={w.name: len(w.members) for w in plan.windows},
     )  # fmt: skip
-    return StackPlan(
-        stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look
+    return plan
+
+
+def plan_stack(
+    stack: InterferogramStack,
+    config: StackConfig,
+    directions: tuple[Direction, ...],
+    likeness: Mapping[int, Likeness],
+) -> StackPlan:
+    """Weight the pairs of every time window by the noise that was measured."""
+    _, smoothing, grid = working_grid(stack, config)
+    dem = dem_variance(stack.wavelength, stack.look, smoothing)
+    windows = tuple(
+        plan_window(name, chosen, stack.pairs, likeness, equal=config.weights == "equal", dem_variance=dem)
+        for name, chosen in choose_windows(stack, stack.pairs, config).items()
     )
+    noise = share_of(likeness.values())
+    return StackPlan(
+        stack.track, grid, stack.wavelength, stack.pairs, windows, directions, smoothing, noise, stack.look, likeness
+    )
+
+
+def unchanged(plan: StackPlan, pairs: Sequence[Pair]) -> dict[int, Likeness]:
+    """Return what a plan knows of the noise of those half-years that have the same pairs still."""
+    then, now = _by_half_year(plan.pairs), _by_half_year(pairs)
+    return {when: found for when, found in plan.likeness.items() if then.get(when) == now.get(when)}
+
+
+def _by_half_year(pairs: Sequence[Pair]) -> dict[int, set[str]]:
+    """Names of the pairs of each half-year."""
+    found: dict[int, set[str]] = {}
+    for pair in pairs:
+        found.setdefault(half_year(pair), set()).add(pair.name)
+    return found
 
 
 def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32] | None:
@@ -187,15 +254,16 @@ def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32]
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _sampled_noise(
+def _sampled_likeness(
     stack: InterferogramStack,
+    pairs: Sequence[Pair],
     looks: Looks,
     smoothing: int,
     directions: tuple[Direction, ...],
     pool: ThreadPoolExecutor,
     reporter: Reporter,
-) -> NoiseShare:
-    """Measure the share of dates in the noise on two squares of the scene."""
+) -> dict[int, Likeness]:
+    """Measure the share of dates in the noise of some half-years' pairs, on two squares of the scene."""
     shape = stack.grid.multilooked(looks).shape
     side = (min(SAMPLE_NODES + smoothing, shape[0]), min(SAMPLE_NODES + smoothing, shape[1]))
     windows = [
@@ -210,12 +278,12 @@ def _sampled_noise(
         return angle, np.concatenate([f.quality.ravel() for f in found])
 
     angles, qualities = [], []
-    with reporter.bar(f"{stack.track}: noise", len(stack.pairs)) as advance:
-        for angle, quality in pool.map(sample, stack.pairs):
+    with reporter.bar(f"{stack.track}: noise", len(pairs)) as advance:
+        for angle, quality in pool.map(sample, pairs):
             angles.append(angle)
             qualities.append(quality)
             advance()
-    return share_of_directions(angles, qualities, stack.pairs)
+    return likeness_by_half_year(angles, qualities, pairs)
 
 
 @contextmanager
@@ -238,52 +306,67 @@ def _block_rows(plan: StackPlan, memory_mb: int) -> int:
 def _fill(
     stack: InterferogramStack,
     file: SumsFile,
+    former: SumsFile | None,
+    change: Revision,
     looks: Looks,
     memory_mb: int,
     output: StackOutput,
     pool: ThreadPoolExecutor,
     reporter: Reporter,
 ) -> None:
-    """Sum all row blocks that are not done yet."""
+    """Sum all row blocks that are not done yet, going on from the `former` sums where there are some."""
     plan = file.plan
     height, width = plan.grid.shape
     before = plan.smoothing // 2 + max(0, *(-o[0] for d in plan.directions for o in (d.start, d.end)))
     after = plan.smoothing - plan.smoothing // 2 + max(1, *(o[0] for d in plan.directions for o in (d.start, d.end)))
     blocks = blocks_left(file, _block_rows(plan, memory_mb))
-    with reporter.bar(f"{stack.track}: stacking", len(blocks) * len(stack.pairs)) as advance:
+    began = time.perf_counter()
+    with reporter.bar(f"{stack.track}: stacking", len(blocks) * len(change.pairs)) as advance:
         for first, past in blocks:
             top, bottom = max(first - before, 0), min(past + after, height)
             window = Window(top * looks.y, 0, (bottom - top) * looks.y, width * looks.x)
             sums = empty_sums(plan, (bottom - top, width))
+            inner = sums[:, :, first - top : past - top]
+            for k, number in enumerate(change.goes_on):
+                if former is not None and number is not None:
+                    inner[k] = former.read_rows(number, first, past)
             per_pair = 8 * window.height * window.width
             batch = int(np.clip(memory_mb * 2.5e5 // per_pair, 1, 16))
-            for members, igrams in _batches(stack, window, looks, batch, output, pool):
-                began = time.perf_counter()
-                add_pairs(plan, members, igrams, sums)
-                output.seconds_summing += time.perf_counter() - began
+            for members, igrams in _batches(stack, change.pairs, window, looks, batch, output, pool):
+                started = time.perf_counter()
+                revise(plan, change, members, igrams, sums)
+                output.seconds_summing += time.perf_counter() - started
                 advance(len(members))
-            file.write_rows(first, sums[:, :, first - top : past - top])
+            file.write_rows(first, inner)
+    read = len(change.pairs) * sum(past - first for first, past in blocks) / height
+    if read:
+        file.seconds_per_pair = (time.perf_counter() - began) / read
+    elif former is not None:
+        file.seconds_per_pair = former.seconds_per_pair
 
 
 def _batches(
     stack: InterferogramStack,
+    pairs: Sequence[Pair],
     window: Window,
     looks: Looks,
     size: int,
     output: StackOutput,
     pool: ThreadPoolExecutor,
 ) -> Iterator[tuple[list[int], NDArray[np.complex64]]]:
-    """Read all pairs over a window, a batch ahead of the one given out; the batch's array is reused."""
+    """Read `pairs` over a window, a batch ahead of the one given out; the batch's array is reused."""
+    if not pairs:
+        return
     shape = (window.height // looks.y, window.width // looks.x)
     buffers = [np.empty((size, *shape), np.complex64) for _ in range(2)]
 
     def read(index: int, into: NDArray[np.complex64]) -> None:
-        into[:] = take_looks(_read(stack, stack.pairs[index], window), looks)
+        into[:] = take_looks(_read(stack, pairs[index], window), looks)
 
     def ask(members: Sequence[int], buffer: NDArray[np.complex64]) -> list[Future[None]]:
         return [pool.submit(read, k, buffer[i]) for i, k in enumerate(members)]
 
-    groups = [list(range(k, min(k + size, len(stack.pairs)))) for k in range(0, len(stack.pairs), size)]
+    groups = [list(range(k, min(k + size, len(pairs)))) for k in range(0, len(pairs), size)]
     waiting = ask(groups[0], buffers[0])
     for turn, members in enumerate(groups):
         began = time.perf_counter()

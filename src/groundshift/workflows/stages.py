@@ -10,7 +10,9 @@ from groundshift.gradients.store import open_sums
 from groundshift.inventory import Target, is_current, read_inventory, read_runs, read_series, write_inventory
 from groundshift.inventory.review import hold_reviews
 from groundshift.report import read_content, write_content, write_report
+from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SurveyConfig, save_config
+from groundshift.workflows.detecting import detect_track
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
 from groundshift.workflows.motion import with_motion
 from groundshift.workflows.output import check_paths, claimed
@@ -18,7 +20,7 @@ from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.series import Source, follow_targets
 from groundshift.workflows.stacking import stack_track
-from groundshift.workflows.survey import SurveyOutput, conclude, detect_track, open_tracks, tell_problems
+from groundshift.workflows.survey import open_tracks, tell_problems
 from groundshift.workflows.track import load_detector, velocity_of
 from groundshift.workflows.viewing import KEPT
 

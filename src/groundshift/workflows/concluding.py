@@ -1,0 +1,237 @@
+"""From the detections of all tracks to targets, their motion, and the files of a survey."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from groundshift import __version__
+from groundshift.geometry import downslope_sensitivity, downslope_velocity
+from groundshift.inventory import (
+    Run,
+    Target,
+    carry_identity,
+    is_current,
+    make_targets,
+    merge_detections,
+    read_inventory,
+    read_runs,
+    verification_sample,
+    write_inventory,
+    write_kmz,
+    write_sample,
+)
+from groundshift.inventory.density import density, write_density
+from groundshift.inventory.review import hold_reviews
+from groundshift.io import InterferogramStack
+from groundshift.io.patches import patch_path
+from groundshift.report import (
+    ReportContent,
+    write_content,
+    write_report,
+)
+from groundshift.workflows.config import SurveyConfig
+from groundshift.workflows.coverage import area_km2, cell_km, united
+from groundshift.workflows.detecting import TrackResult
+from groundshift.workflows.motion import Record, TargetMotion, shown, with_motion
+from groundshift.workflows.progress import Reporter
+from groundshift.workflows.provenance import write_provenance
+from groundshift.workflows.series import Source, follow_targets
+from groundshift.workflows.track import (
+    detector_facts,
+    is_believed,
+    load_detector,
+)
+from groundshift.workflows.viewing import KEPT
+
+if TYPE_CHECKING:
+    from groundshift.detect.network import NetworkDetector
+
+__all__ = ["SurveyOutput", "conclude"]
+
+
+@dataclass(frozen=True)
+class SurveyOutput:
+    """What a survey leaves."""
+
+    folder: Path
+    inventory: Path
+    report: Path
+    targets: tuple[Target, ...]
+    """Those seen in this run."""
+    pairs_used: int
+    pairs_skipped: int
+    area_km2: float
+    seconds: float
+
+
+def conclude(
+    results: Sequence[TrackResult],
+    config: SurveyConfig,
+    reporter: Reporter,
+    command: str,
+    started: datetime,
+    failures: Sequence[str] = (),
+    network: "NetworkDetector | None" = None,
+    stacks: Sequence[InterferogramStack] = (),
+) -> SurveyOutput:
+    """Merge the detections of all tracks into targets and write everything that is made of them.
+
+    Targets are followed through time on the tracks whose interferograms are in `stacks`. Of other tracks, and of
+    targets that are not seen any more, the series that were made before are told.
+    """
+    network = network or load_detector(config.detect)
+    folder = config.output
+    inventory = folder / "inventory.gpkg"
+    first = min(p.reference for r in results for p in r.pairs)
+    last = max(p.secondary for r in results for p in r.pairs)
+    found = _targets(results, config, first, last, network)
+    covered = united([r.footprint for r in results])
+    before = read_inventory(inventory) if inventory.exists() else []
+    named = carry_identity(found, before, covered=covered)
+    motions = _follow(named, results, stacks, config, reporter)
+    series = [s for told in motions.values() for m in told if (s := m.series()) is not None]
+    run = Run(
+        started=started,
+        version=__version__,
+        command=command,
+        tracks=tuple(r.name for r in results),
+        first_date=first,
+        last_date=last,
+        n_pairs=sum(len(r.pairs) for r in results),
+        parameters=config.model_dump_json(),
+    )
+    # Read once more: reviews may have been written while targets were followed.
+    with hold_reviews(inventory):
+        before = read_inventory(inventory) if inventory.exists() else []
+        runs = read_runs(inventory) if inventory.exists() else []
+        targets = [with_motion(t, motions.get(t.id, ())) for t in carry_identity(found, before, covered=covered)]
+        write_inventory(inventory, targets, [*runs, run], series)
+    current = [t for t in targets if is_current(t)]
+    write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
+    size = min(config.sample_size, len(current))
+    write_sample(folder, verification_sample(current, size, config.seed) if size else [])
+    values, grid = density(current, cell_km(covered), cell_km(covered) * 10, surveyed=covered)
+    write_density(folder / "density.tif", values, grid)
+
+    output = SurveyOutput(
+        folder=folder,
+        inventory=inventory,
+        report=folder / "report.html",
+        targets=tuple(current),
+        pairs_used=run.n_pairs,
+        pairs_skipped=sum(r.skipped for r in results),
+        area_km2=area_km2(covered),
+        seconds=(datetime.now(UTC) - started).total_seconds(),
+    )
+    facts = detector_facts(network, config.detect)
+    write_provenance(
+        folder / "provenance.json",
+        [f for r in results for f in r.files],
+        {
+            "command": command,
+            "started": started,
+            "seed": config.seed,
+            "detector": facts,
+            "pairs": {r.name: len(r.pairs) for r in results},
+        },
+        reporter,
+    )
+    content = _content(config, output, results, targets, failures, first, last, facts["name"])
+    content = replace(content, series={name: [m.content() for m in found] for name, found in motions.items()})
+    write_content(folder / KEPT, content)
+    write_report(output.report, content)
+    return output
+
+
+def _follow(
+    targets: Sequence[Target],
+    results: Sequence[TrackResult],
+    stacks: Sequence[InterferogramStack],
+    config: SurveyConfig,
+    reporter: Reporter,
+) -> dict[str, list[TargetMotion]]:
+    """Follow the current targets on all tracks whose interferograms are at hand, and recall all other series."""
+    if not config.series.series:
+        return {}
+    folder = config.output / "series"
+    by_track = {stack.track: stack for stack in stacks}
+    sources = {r.name: Source(by_track[r.name], r.sums, config.detect.reach) for r in results if r.name in by_track}
+    current = [target for target in targets if is_current(target)]
+    motions = follow_targets(current, sources, folder, config.series, reporter) if current else {}
+    for target in targets:
+        followed = {m.record.track for m in motions.get(target.id, ())}
+        there = [_recalled(folder, target.id, track) for track in target.tracks if track not in followed]
+        if any(there):
+            motions[target.id] = [*motions.get(target.id, ()), *(m for m in there if m is not None)]
+    return motions
+
+
+def _recalled(folder: Path, target: str, track: str) -> TargetMotion | None:
+    """Return what an earlier run has made of a target as seen from a track; None if there is nothing whole."""
+    path = patch_path(folder, target, track)
+    try:
+        return shown(Record.model_validate_json(path.with_suffix(".json").read_bytes()), path)
+    except (OSError, ValueError):
+        return None
+
+
+def _targets(
+    results: Sequence[TrackResult],
+    config: SurveyConfig,
+    first: date,
+    last: date,
+    network: "NetworkDetector | None",
+) -> list[Target]:
+    """Merge the detections of all tracks and project their motion on the slope."""
+    groups = merge_detections(
+        [d for r in results for d in r.detections],
+        max_centre_distance_m=config.screen.merge_distance,
+        min_giou=config.screen.merge_giou,
+    )
+    groups = [group for group in groups if is_believed(group, config.detect, network)]
+    looks = {r.name: r.look for r in results}
+    found = []
+    for target in make_targets(groups, first_seen=first, last_seen=last, min_slope_deg=config.screen.least_slope):
+        best = max(target.detections, key=lambda d: abs(d.significance))
+        look = looks[best.track]
+        speed = np.nan
+        if look is not None and best.slope is not None and best.aspect is not None:
+            sensitivity = downslope_sensitivity(best.slope, best.aspect, look)
+            speed = float(downslope_velocity(best.velocity, best.velocity_sigma, sensitivity).velocity)
+        found.append(replace(target, velocity_slope_mm_yr=speed if np.isfinite(speed) else None))
+    return found
+
+
+def _content(
+    config: SurveyConfig,
+    output: SurveyOutput,
+    results: Sequence[TrackResult],
+    targets: Sequence[Target],
+    failures: Sequence[str],
+    first: date,
+    last: date,
+    detector: str,
+) -> ReportContent:
+    """Gather what the report shows."""
+    return ReportContent(
+        title="Groundshift survey",
+        facts={
+            "Area": f"{output.area_km2:,.1f} km2",
+            "Tracks": ", ".join(r.name for r in results),
+            "Dates": f"{first} to {last}",
+            "Pairs stacked": f"{output.pairs_used}",
+            "Files left out": f"{output.pairs_skipped}",
+            "Targets": f"{len(output.targets)}",
+            "Detector": detector,
+            "Duration": f"{output.seconds:.0f} s",
+            "Groundshift": __version__,
+        },
+        tracks=[r.content for r in results],
+        targets=targets,
+        settings=config.model_dump(mode="json"),
+        messages=failures,
+    )
