@@ -27,7 +27,6 @@ from groundshift.inventory import (
 from groundshift.inventory.density import density, write_density
 from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack
-from groundshift.io.patches import patch_path
 from groundshift.report import (
     ReportContent,
     write_content,
@@ -36,10 +35,11 @@ from groundshift.report import (
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.coverage import area_km2, cell_km, united
 from groundshift.workflows.detecting import TrackResult
-from groundshift.workflows.motion import Record, TargetMotion, shown, with_motion
+from groundshift.workflows.motion import TargetMotion, with_motion
+from groundshift.workflows.motions import tell_motions
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
-from groundshift.workflows.series import Source, follow_targets
+from groundshift.workflows.series import Source
 from groundshift.workflows.track import (
     detector_facts,
     is_believed,
@@ -154,29 +154,12 @@ def _follow(
     config: SurveyConfig,
     reporter: Reporter,
 ) -> dict[str, list[TargetMotion]]:
-    """Follow the current targets on all tracks whose interferograms are at hand, and recall all other series."""
+    """Follow the targets on all tracks whose interferograms are at hand."""
     if not config.series.series:
         return {}
-    folder = config.output / "series"
     by_track = {stack.track: stack for stack in stacks}
     sources = {r.name: Source(by_track[r.name], r.sums, config.detect.reach) for r in results if r.name in by_track}
-    current = [target for target in targets if is_current(target)]
-    motions = follow_targets(current, sources, folder, config.series, reporter) if current else {}
-    for target in targets:
-        followed = {m.record.track for m in motions.get(target.id, ())}
-        there = [_recalled(folder, target.id, track) for track in target.tracks if track not in followed]
-        if any(there):
-            motions[target.id] = [*motions.get(target.id, ()), *(m for m in there if m is not None)]
-    return motions
-
-
-def _recalled(folder: Path, target: str, track: str) -> TargetMotion | None:
-    """Return what an earlier run has made of a target as seen from a track; None if there is nothing whole."""
-    path = patch_path(folder, target, track)
-    try:
-        return shown(Record.model_validate_json(path.with_suffix(".json").read_bytes()), path)
-    except (OSError, ValueError):
-        return None
+    return tell_motions(targets, sources, config.output / "series", config.series, reporter)
 
 
 def _targets(

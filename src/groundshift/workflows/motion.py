@@ -16,6 +16,7 @@ from groundshift.io.patches import read_patch
 from groundshift.report import Bounds, Layer, SeriesContent, make_layer
 from groundshift.report.layers import round_limit
 from groundshift.timeseries import Behaviour, reference_series
+from groundshift.types import LookGeometry
 from groundshift.workflows.config import Config
 from groundshift.workflows.following import Followed, Patch
 from groundshift.workflows.maps import lonlat_grid
@@ -57,6 +58,7 @@ class TargetMotion:
     layers: tuple[Layer, ...] = ()
     bounds: Bounds | None = None
     patch: Path | None = None
+    look: LookGeometry | None = None
 
     def content(self) -> SeriesContent:
         """Return what the report shows."""
@@ -227,7 +229,7 @@ def shown(record: Record, path: Path) -> TargetMotion:
             on_map(np.where(coherent, patch.temporal_coherence, np.nan).astype(np.float32)),
         ),
     )
-    return TargetMotion(record, layers, bounds, path)
+    return TargetMotion(record, layers, bounds, path, patch.look)
 
 
 def _numbers(values: Sequence[float | None]) -> NDArray[np.float64]:

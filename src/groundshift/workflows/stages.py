@@ -7,7 +7,7 @@ from typing import Any
 
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError, ProductError
 from groundshift.gradients.store import open_sums
-from groundshift.inventory import Target, is_current, read_inventory, read_runs, read_series, write_inventory
+from groundshift.inventory import Target, read_inventory, read_runs, write_inventory
 from groundshift.inventory.review import hold_reviews
 from groundshift.report import read_content, write_content, write_report
 from groundshift.workflows.concluding import SurveyOutput, conclude
@@ -15,10 +15,11 @@ from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.detecting import detect_track
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
 from groundshift.workflows.motion import with_motion
+from groundshift.workflows.motions import tell_motions
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
-from groundshift.workflows.series import Source, follow_targets
+from groundshift.workflows.series import Source
 from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.survey import open_tracks, tell_problems
 from groundshift.workflows.track import load_detector, velocity_of
@@ -142,24 +143,14 @@ def run_series(config: SurveyConfig, reporter: Reporter) -> SeriesOutput:
             raise ProductError(f"{stack.root}: track {stack.track} is not in {folder} (there: {known})")
         sources[stack.track] = Source(stack, open_sums(sums), config.detect.reach)
     with claimed(folder):
-        current = [t for t in read_inventory(inventory) if is_current(t) and set(t.tracks) & set(sources)]
-        motions = follow_targets(current, sources, folder / "series", config.series, reporter)
-        fresh = [s for told in motions.values() for m in told if (s := m.series()) is not None]
-        done = {(m.record.target, m.record.track) for told in motions.values() for m in told}
+        motions = tell_motions(read_inventory(inventory), sources, folder / "series", config.series, reporter)
         with hold_reviews(inventory):
             targets, runs = read_inventory(inventory), read_runs(inventory)
             targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
-            old = [s for s in read_series(inventory) if (s.target, s.track) not in done]
-            write_inventory(inventory, targets, runs, [*old, *fresh])
+            series = [s for told in motions.values() for m in told if (s := m.series()) is not None]
+            write_inventory(inventory, targets, runs, series)
         content = read_content(folder / KEPT, targets)
-        shown = {
-            name: [
-                *(c for c in content.series.get(name, ()) if (name, c.track) not in done),
-                *(m.content() for m in motions.get(name, ())),
-            ]
-            for name in {*content.series, *motions}
-        }
-        content = replace(content, targets=[t for t in targets if is_current(t)], series=shown)
+        content = replace(content, series={name: [m.content() for m in told] for name, told in motions.items()})
         write_content(folder / KEPT, content)
         write_report(folder / "report.html", content)
     followed = tuple(t for t in targets if t.id in motions)
