@@ -37,6 +37,7 @@ KINDS = {
         "seasonal_share": 1.0,
         "accelerating_share": 0.0,
         "seasonal_amplitude": (40.0, 120.0),
+        "n_dates": 62,
     },
     "steep": {"max_slope": 55.0, "incidence": 30.0, "heading": 350.0},
 }
