@@ -3,9 +3,9 @@
     python benchmarks/simulated.py [--kind plain hard seasonal steep] [--detector rules network] [--scenes 10]
 
 The scenes come from `groundshift simulate`, not from the simulator that networks are trained with. A slide counts if it
-moves at least 8 mm/yr along the line of sight (in the half-year in which it moves most if it is seasonal); it is found
-if a target overlaps it, and a target is right if it overlaps a slide. The seeds from 0 to 9 were looked at while
-thresholds were chosen; those from 100 on were not.
+moves at least 8 mm/yr along the line of sight (in the half-year in which it moves most if it is seasonal; of `--kind
+seasonal` those that come back over all dates). It is found if a target overlaps it, and a target is right if it
+overlaps a slide. The seeds from 0 to 9 were looked at while thresholds were chosen; those from 100 on were not.
 """
 
 import argparse
@@ -42,6 +42,8 @@ KINDS = {
     "steep": {"max_slope": 55.0, "incidence": 30.0, "heading": 350.0},
 }
 """What departs from the defaults of `SceneConfig`."""
+LEAST_SPEED = 8.0
+"""Slides below this are not asked for, mm/yr along the line of sight; to find them is not wrong."""
 
 
 def speed(slide: Slide, scene: Scene) -> float:
@@ -53,6 +55,15 @@ def speed(slide: Slide, scene: Scene) -> float:
     half = np.interp(years + 0.5, years, way) - way
     whole = years <= years[-1] - 0.5
     return float(np.abs(half[whole]).max() / 0.5 * slide.speed * abs(slide.sensitivity))
+
+
+def cancels(slide: Slide, scene: Scene) -> bool:
+    """Whether less than a tenth of its speed is left over all dates, from first to last and along their trend."""
+    if slide.behaviour != "seasonal":
+        return False
+    years = np.array([(day - scene.dates[0]).days / 365.25 for day in scene.dates])
+    way = slide.course.at(years) * slide.speed * abs(slide.sensitivity)
+    return max(abs(way[-1] - way[0]) / years[-1], abs(np.polyfit(years, way, 1)[0])) < speed(slide, scene) / 10
 
 
 def score(
@@ -68,7 +79,8 @@ def score(
         reporter = Reporter(quiet=True)
         result = survey_track(to_stack(scene), config, reporter)
         targets = [t.geometry for t in conclude([result], config, reporter, "", datetime.now(UTC)).targets]
-    moving = [s.polygon for s in scene.slides if speed(s, scene) >= 8]
+    slides = [s for s in scene.slides if speed(s, scene) >= LEAST_SPEED and (kind != "seasonal" or cancels(s, scene))]
+    moving = [s.polygon for s in slides]
     best = [max((t.intersection(s).area / t.union(s).area for t in targets), default=0.0) for s in moving]
     right = sum(any(t.intersects(s.polygon) for s in scene.slides) for t in targets)
     return sum(b > 0 for b in best), len(moving), right, len(targets), [b for b in best if b > 0]
