@@ -273,8 +273,8 @@ def test_rates_of_the_paper():
     assert [phase_at(plan, share) for share in (0, 0.33, 0.34, 1)] == ["adam", "adam", "sgd", "sgd"]
     assert rate_at(plan, 0.01) == pytest.approx(1e-3)
     assert rate_at(plan, 1 / 3 - 1e-9) == pytest.approx(1e-4)
-    assert rate_at(plan, 1 / 3) == pytest.approx(1e-3)
-    assert rate_at(plan, 1.0) == pytest.approx(1e-5)
+    assert rate_at(plan, 1 / 3) == pytest.approx(1e-2)
+    assert rate_at(plan, 1.0) == pytest.approx(1e-4)
 
 
 def test_only_kernels_decay():

@@ -2,7 +2,7 @@
 
 `adamw` is one cycle: a linear rise, then half a cosine down. `paper` goes as Fu et al. (2022), section 4.4: Adam for
 the first third of the epochs, then stochastic gradients with momentum; each falls by half a cosine. They do not give
-rates.
+rates; that of stochastic gradients, whose steps are not scaled by their own size, is ten times that of Adam.
 """
 
 import math
@@ -21,6 +21,8 @@ _RISE = {"adamw": 0.05, "paper": 0.01}
 """Share of training in which the rate rises from nothing."""
 _ADAM_SHARE = 1 / 3
 _MOMENTUM = 0.9
+_SGD_RATE = 10.0
+"""Rate of stochastic gradients, in rates of Adam."""
 
 
 def phase_at(plan: PlanConfig, progress: float) -> Phase:
@@ -41,7 +43,8 @@ def rate_at(plan: PlanConfig, progress: float) -> float:
         case "adam":
             return _cosine(plan.rate, plan.rate / 10, (progress - rise) / (_ADAM_SHARE - rise))
         case "sgd":
-            return _cosine(plan.rate, plan.rate / 100, (progress - _ADAM_SHARE) / (1 - _ADAM_SHARE))
+            highest = _SGD_RATE * plan.rate
+            return _cosine(highest, highest / 100, (progress - _ADAM_SHARE) / (1 - _ADAM_SHARE))
 
 
 def make_optimiser(plan: PlanConfig, phase: Phase, model: nn.Module) -> torch.optim.Optimizer:
