@@ -26,9 +26,9 @@ from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
 from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
+from groundshift.workflows.detecting import survey_track
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.stacking import stack_track
-from groundshift.workflows.survey import survey_track
 
 SPLIT = date(2018, 11, 1)
 NO_SERIES = SeriesConfig(series=False)

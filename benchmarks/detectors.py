@@ -24,10 +24,10 @@ from groundshift.io import open_stack
 from groundshift.training.config import DataConfig, MachineConfig, ModelConfig, PlanConfig, TrainConfig
 from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, SurveyConfig
+from groundshift.workflows.detecting import survey_track
 from groundshift.workflows.judging import JudgingConfig, run_judging
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, run_samples
-from groundshift.workflows.survey import survey_track
 from groundshift.workflows.training import run_training
 
 LEAST_VISIBILITY = 6.0

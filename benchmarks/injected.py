@@ -22,8 +22,8 @@ from groundshift.io import InterferogramStack, open_stack
 from groundshift.types import Pair, Window
 from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
+from groundshift.workflows.detecting import survey_track
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.survey import survey_track
 
 
 def slide(shape: tuple[int, int], spacing: tuple[float, float], rng: np.random.Generator) -> np.ndarray:

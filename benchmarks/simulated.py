@@ -18,8 +18,8 @@ import numpy as np
 from groundshift.simulate import Scene, SceneConfig, Slide, simulate_scene, to_stack
 from groundshift.workflows.concluding import conclude
 from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
+from groundshift.workflows.detecting import survey_track
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.survey import survey_track
 
 KINDS = {
     "plain": {},

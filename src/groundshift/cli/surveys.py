@@ -244,7 +244,7 @@ def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: 
 def _preview(settings: SurveyConfig, as_json: bool, *, located: bool) -> int:
     """Say what a run would do."""
     from groundshift.workflows.choices import preview
-    from groundshift.workflows.survey import open_tracks
+    from groundshift.workflows.inputs import open_tracks
 
     facts = [preview(source, settings.stack) for source in open_tracks(settings, located=located)]
     if as_json:

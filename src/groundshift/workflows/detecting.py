@@ -1,4 +1,4 @@
-"""Moving bodies in the finished sums of one track, and the maps that show them."""
+"""One track from interferograms to detections: stacked, searched for moving bodies, and drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from groundshift.gradients.store import SumsFile
 from groundshift.inventory import (
     Overlay,
 )
-from groundshift.io import Problem
+from groundshift.io import InterferogramStack, Problem
 from groundshift.report import (
     MaskShare,
     TrackContent,
@@ -23,10 +23,13 @@ from groundshift.report import (
 from groundshift.types import LookGeometry, Pair
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.coverage import footprint
+from groundshift.workflows.inputs import tell_problems
 from groundshift.workflows.maps import REPORT_SIDE, lonlat_grid, track_layers, write_maps
 from groundshift.workflows.progress import Reporter
+from groundshift.workflows.stacking import stack_track
 from groundshift.workflows.track import (
     detect_on,
+    load_detector,
     look_at_ground,
     valid_nodes,
     velocity_of,
@@ -35,7 +38,7 @@ from groundshift.workflows.track import (
 if TYPE_CHECKING:
     from groundshift.detect.network import NetworkDetector
 
-__all__ = ["TrackResult", "detect_track"]
+__all__ = ["TrackResult", "detect_track", "survey_track"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,30 @@ class TrackResult:
     footprint: Polygon
     look: LookGeometry | None
     skipped: int
+
+
+def survey_track(
+    source: InterferogramStack, config: SurveyConfig, reporter: Reporter, network: "NetworkDetector | None" = None
+) -> TrackResult:
+    """Stack one track, look for moving bodies in every time window, and write its maps.
+
+    `network` is what `config.detect` names, where it has been loaded before.
+    """
+    network = network or load_detector(config.detect)
+    folder = config.output / "stacks" / source.track
+    tell_problems(source, reporter)
+    stacked = stack_track(source, config.stack, folder, reporter)
+    used = set(stacked.sums.plan.pairs)
+    return detect_track(
+        stacked.sums,
+        config,
+        folder,
+        reporter,
+        network,
+        problems=[*source.problems, *stacked.problems],
+        unused=[p for p in source.pairs if p not in used],
+        files=[f for p in stacked.sums.plan.pairs for f in source.files.get(p, ())],
+    )
 
 
 def detect_track(

@@ -22,13 +22,13 @@ from groundshift.training.distributions import Comparison, Figures, compare, mea
 from groundshift.training.gallery import best_piece, distributions_figure, gallery_figure
 from groundshift.training.samples import Sample, list_samples, read_sample
 from groundshift.workflows.config import Config, MaskConfig, StackConfig, SurveyConfig, save_config
+from groundshift.workflows.inputs import open_tracks, tell_problems
 from groundshift.workflows.maps import is_located
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, run_samples
 from groundshift.workflows.stacking import stack_track
-from groundshift.workflows.survey import open_tracks, tell_problems
 from groundshift.workflows.track import Ground, look_at_ground, valid_nodes
 
 __all__ = ["GalleryConfig", "run_gallery"]

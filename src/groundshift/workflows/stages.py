@@ -13,6 +13,7 @@ from groundshift.report import read_content, write_content, write_report
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SurveyConfig, save_config
 from groundshift.workflows.detecting import detect_track
+from groundshift.workflows.inputs import open_tracks, tell_problems
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
 from groundshift.workflows.motion import with_motion
 from groundshift.workflows.motions import tell_motions
@@ -21,7 +22,6 @@ from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
 from groundshift.workflows.series import Source
 from groundshift.workflows.stacking import stack_track
-from groundshift.workflows.survey import open_tracks, tell_problems
 from groundshift.workflows.track import load_detector, velocity_of
 from groundshift.workflows.viewing import KEPT
 

@@ -28,6 +28,7 @@ from groundshift.workflows.choices import choose_pairs
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SettingError, SurveyConfig, load_config
 from groundshift.workflows.detecting import TrackResult, detect_track
+from groundshift.workflows.inputs import tell_problems
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import (
@@ -40,7 +41,6 @@ from groundshift.workflows.resume import (
     sources_of,
 )
 from groundshift.workflows.stacking import Base, plan_stack, stack_track, unchanged, working_grid
-from groundshift.workflows.survey import tell_problems
 from groundshift.workflows.track import load_detector
 
 if TYPE_CHECKING:
