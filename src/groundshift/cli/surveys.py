@@ -29,6 +29,7 @@ from groundshift.cli.options import (
 )
 from groundshift.errors import MissingFileError
 from groundshift.workflows.config import (
+    ClusterConfig,
     DetectConfig,
     MaskConfig,
     ScreenConfig,
@@ -90,6 +91,7 @@ def survey(
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
     series: Annotated[SeriesConfig | None, Flat] = None,
+    cluster: Annotated[ClusterConfig | None, Flat] = None,
     sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
     seed: Annotated[int | None, Parameter(help="Seed of that draw (0).")] = None,
     dry_run: DryRun = False,
@@ -99,7 +101,8 @@ def survey(
     """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack, detect=detect, mask=mask, screen=screen, series=series, sample_size=sample_size, seed=seed,
+        stack=stack, detect=detect, mask=mask, screen=screen, series=series, cluster=cluster, sample_size=sample_size,
+        seed=seed,
     )  # fmt: skip
     check_paths(settings.output, settings.inputs, settings.mask.files)
     if dry_run:

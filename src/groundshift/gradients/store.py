@@ -6,7 +6,7 @@ beside its final place, with the row blocks that are complete noted in its attri
 goes on where it was.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,10 @@ class SumsFile:
             "record": dict(record or {}),
         })  # fmt: skip
         return cls(path, group, plan)
+
+    def __reduce__(self) -> tuple[Callable[[Path], "SumsFile"], tuple[Path]]:
+        """Let processes hand each other where the file lies, not what it holds."""
+        return open_sums, (self.path,)
 
     @property
     def fingerprint(self) -> str:

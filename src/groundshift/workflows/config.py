@@ -214,6 +214,15 @@ class SeriesConfig(Config):
     """Memory for the interferograms of one target, megabytes; larger patches are multilooked to fit."""
 
 
+class ClusterConfig(Config):
+    """Where several tracks or bursts are surveyed at once."""
+
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes on this machine; as many as cores and memory allow by default."""
+    scheduler: str | None = None
+    """Address of a running dask scheduler, instead of processes on this machine; its workers see the same folders."""
+
+
 class SurveyConfig(Config):
     """Everything a survey can be told."""
 
@@ -232,6 +241,7 @@ class SurveyConfig(Config):
     mask: MaskConfig = MaskConfig()
     screen: ScreenConfig = ScreenConfig()
     series: SeriesConfig = SeriesConfig()
+    cluster: ClusterConfig = ClusterConfig()
     sample_size: Annotated[int, Field(ge=0)] = 100
     """Number of targets drawn for checking on optical images."""
     seed: int = 0
@@ -372,5 +382,6 @@ _PARTS: dict[str, type[BaseModel]] = {
     "mask": MaskConfig,
     "screen": ScreenConfig,
     "series": SeriesConfig,
+    "cluster": ClusterConfig,
 }
 """The parts of a `SurveyConfig`; on the command line their settings stand side by side."""

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
@@ -82,6 +82,13 @@ class Reporter:
     def bar(self, title: str, total: int) -> Iterator[Any]:
         """Show a bar with an estimate; gives a function that is called with how much more is done."""
         began = time.monotonic()
+        with self.bars({title: total}) as advance:
+            yield lambda more=1: advance(title, more)
+        self.log("stage", title=title, total=total, took=round(time.monotonic() - began, 3))
+
+    @contextmanager
+    def bars(self, totals: Mapping[str, float]) -> Iterator[Any]:
+        """Show several bars; gives a function that is called with a title and how much more of it is done."""
         with Progress(
             TextColumn("{task.description:<22}"),
             BarColumn(bar_width=32),
@@ -93,9 +100,8 @@ class Reporter:
             disable=self.quiet or not sys.stderr.isatty(),
             transient=True,
         ) as progress:
-            task = progress.add_task(title, total=total)
-            yield lambda more=1: progress.advance(task, more)
-        self.log("stage", title=title, total=total, took=round(time.monotonic() - began, 3))
+            tasks = {title: progress.add_task(title, total=total) for title, total in totals.items()}
+            yield lambda title, more: progress.advance(tasks[title], more)
 
     def close(self) -> None:
         """Close the log."""
