@@ -43,6 +43,8 @@ _WORTH_MB = 5000.0
 _POLL = 0.5
 """Seconds between two looks at what workers tell."""
 _RETRIES = 1
+_CONNECT = 10.0
+"""Seconds in which a scheduler must answer."""
 
 
 class TrackFailedError(GroundshiftError):
@@ -194,7 +196,7 @@ def _connected(config: SurveyConfig, workers: int) -> Iterator[Client]:
     with ExitStack() as stack:
         if address is not None:
             try:
-                client = stack.enter_context(Client(address, timeout=10))
+                client = stack.enter_context(Client(address, timeout=_CONNECT))
             except (OSError, TimeoutError, ValueError) as error:
                 raise SettingError(
                     f"--scheduler: cannot reach {address} ({error}); give the address that `dask scheduler` tells"
