@@ -2,11 +2,16 @@
 
     python benchmarks/inversion.py [$GROUNDSHIFT_DATA] [--mintpy PYTHON] [--side 256] [--mintpy-side 64] [--turns 5]
 
-`--mintpy` names a Python interpreter that has MintPy (under the GPL, and only run as a program of its own here); it
-inverts the same files. `--side` is that of the square of simulated pixels, 300 pairs each. Times run from the file to
-displacement: reading, weights from coherence, inversion. Compiling and importing are not counted. Both take turns in
-one run, so that what else the machine does falls on both; seconds of the processor, summed over threads, hold on a busy
-machine as well. All times are medians.
+MintPy is under the GPL and wants other versions of some packages: it is run as a program of its own, from an
+environment of its own, whose interpreter is PYTHON. To make one, anywhere outside this project:
+
+    python -m venv mintpy && mintpy/bin/pip install mintpy        # then: --mintpy mintpy/bin/python
+
+Without `--mintpy` only Groundshift is timed, without data only simulated pairs are inverted. `--side` is that of the
+square of simulated pixels, 300 pairs each; MintPy inverts as many of them as a square of `--mintpy-side` has. Both
+invert the same files. Times run from the file to displacement: reading, weights from coherence, inversion. Compiling
+and importing are not counted. Both take turns in one run, so that what else the machine does falls on both; seconds of
+the processor, summed over threads, hold on a busy machine as well. All times are medians.
 """
 
 import argparse
@@ -25,7 +30,7 @@ import numpy as np
 import rasterio
 
 from groundshift.constants import DAYS_PER_YEAR, SENTINEL1_WAVELENGTH
-from groundshift.timeseries.inversion import invert_network, phase_weights
+from groundshift.timeseries import invert_network, phase_weights
 from groundshift.types import Pair
 
 LOOKS = 20
@@ -139,11 +144,25 @@ def ours(path: Path, stack: Stack, weighted: bool, robust: bool = False) -> Resu
     return Result(found.displacement, np.array(seconds))
 
 
+def version_of_mintpy(python: str) -> str:
+    """Ask an interpreter for the version of its MintPy."""
+    try:
+        asked = subprocess.run(
+            [python, "-c", "import mintpy; print(mintpy.__version__)"], check=True, capture_output=True, text=True
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+        raise SystemExit(f"--mintpy {python} has no MintPy ({reason}); see --help for how to make one") from None
+    return asked.stdout.split()[-1]
+
+
 def of_mintpy(python: str, path: Path, weighted: bool, rows: int) -> Result:
     """Let MintPy invert the first rows of a file."""
     out = path.with_suffix(".npz")
     arguments = [python, "-c", MINTPY, str(path), str(out), "var" if weighted else "no", str(rows)]
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"MintPy does not invert {path.name}: {done.stderr.strip().splitlines()[-1:]}")
     with np.load(out) as found:
         # It fills pixels that it cannot invert with zeros.
         moved = np.where(found["quality"] > 0, found["displacement"], np.nan)
@@ -179,7 +198,7 @@ def agreement(rate: np.ndarray, peer: np.ndarray, free_offset: bool = False) -> 
 
 
 def speed(folder: Path, python: str | None, side: int, mintpy_side: int, turns: int) -> None:
-    """Print pixels per second."""
+    """Print pixels per second, and how many times those of MintPy they are."""
     stack, path = simulated(side), folder / "simulated.h5"
     write(stack, path)
     rows = max(1, min(side, mintpy_side * mintpy_side // side))
@@ -242,6 +261,8 @@ def main() -> None:
     parser.add_argument("--mintpy-side", type=int, default=64, help="as many pixels as a square of this side")
     parser.add_argument("--turns", type=int, default=5)
     given = parser.parse_args()
+    if given.mintpy is not None:
+        print(f"MintPy {version_of_mintpy(given.mintpy)}")
     with tempfile.TemporaryDirectory() as folder:
         speed(Path(folder), given.mintpy, given.side, given.mintpy_side, given.turns)
         if given.data is not None:

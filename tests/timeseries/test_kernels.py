@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from groundshift.timeseries._kernels import accumulate_maps, invert, look_up
+from groundshift.timeseries._kernels import accumulate_maps, invert
 
 
 def velocity_map(first, second, days, weight):
@@ -141,12 +141,3 @@ def test_weights_of_any_size_keep_their_digits():
     unw = np.array([1, 2, 3, 5, 7], np.float32)[:, np.newaxis]
     displacement, *_ = run(unw, weights, first, second, np.arange(4.0))
     np.testing.assert_allclose(displacement[:, 0], [0, 1, 3, 8], rtol=1e-6)
-
-
-def test_looking_up_is_linear_interpolation():
-    table = np.random.default_rng(0).random(33)
-    values = np.array([np.nan, -1, 0, 1e-6, 0.3, 0.5, 1 - 1e-6, 1, 1.5, np.inf], np.float32)
-    found = np.empty_like(values)
-    look_up(table, values, found)
-    np.testing.assert_array_equal(found[:3], 0)
-    np.testing.assert_allclose(found[3:], np.interp(values[3:], np.linspace(0, 1, 33), table), rtol=1e-5)

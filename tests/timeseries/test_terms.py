@@ -67,22 +67,28 @@ def test_pairs_that_do_not_tell_their_baseline_are_made_up_for_or_refused():
         date_baselines([Pair(day(0), day(12), 5.0), Pair(day(12), day(24))])
 
 
-def test_ground_above_the_dem_feigns_motion_along_the_baseline():
-    pairs = [Pair(day(0), day(12), 100.0)]
-    found = np.diff(dem_per_metre(pairs, 850_000, 30))[0]
-    assert found == pytest.approx(100 / (850_000 * 0.5))
-    # A secondary further out, 100 m along the normal of the line of sight, is closer to a point that lies higher at
-    # the same range from the reference: the path shortens as if the ground had come nearer.
-    look = math.radians(30)
-    reference = np.zeros(2)
-    secondary = 100 * np.array([math.cos(look), math.sin(look)])
-    ground = 850_000 * np.array([math.sin(look), -math.cos(look)])
-    lifted = look + 1 / (850_000 * math.sin(look))
-    above = 850_000 * np.array([math.sin(lifted), -math.cos(lifted)])
-    assert above[1] - ground[1] == pytest.approx(1, rel=1e-5)
-    path = [np.hypot(*(point - antenna)) for point in (ground, above) for antenna in (reference, secondary)]
-    nearer = (path[0] - path[1]) - (path[2] - path[3])
-    assert found == pytest.approx(-nearer, rel=1e-3)
+def test_ground_above_the_dem_feigns_motion_away_where_the_secondary_looks_flatter():
+    found = np.diff(dem_per_metre([Pair(day(0), day(12), 100.0)], 850_000, 30))[0]
+    assert found == pytest.approx(-100 / (850_000 * 0.5))
+    # To the right of the flight, along it, and up. The reference lies in the origin; the secondary 100 m off, at right
+    # angles to the line of sight and below it.
+    look, flight = math.radians(30), np.array([0, 1.0, 0])
+    secondary = -100 * np.array([math.cos(look), 0, math.sin(look)])
+
+    def seen(angle):
+        return 850_000 * np.array([math.sin(angle), 0, -math.cos(angle)])
+
+    def longer(point):
+        return np.linalg.norm(point - secondary) - np.linalg.norm(point)
+
+    # Two points of the same range from the reference, one metre of height apart.
+    ground, above = seen(look), seen(look + 1 / (850_000 * math.sin(look)))
+    assert above[2] - ground[2] == pytest.approx(1, rel=1e-5)
+    (to_right, _, down) = ground - secondary
+    assert math.degrees(math.atan2(to_right, -down)) > 30
+    assert found == pytest.approx(-(longer(above) - longer(ground)), rel=1e-3)
+    # That is the side on which ISCE2 (topsStack) counts a baseline as positive.
+    assert np.cross(ground, secondary) @ flight > 0
 
 
 def test_dem_error_under_steady_and_annual_motion_is_exact(network):

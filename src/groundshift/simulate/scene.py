@@ -67,7 +67,7 @@ class Scene:
     glacier_velocity: NDArray[np.float32] = field(repr=False)
     """The part of it that is ice."""
     dem_error: NDArray[np.float32] = field(repr=False)
-    """Metres."""
+    """True height minus that of the DEM, metres."""
     forest: NDArray[np.float32] = field(repr=False)
     """How much of the ground is wooded, 0 to 1."""
     slope_factor: NDArray[np.float32] = field(repr=False)

@@ -2,6 +2,7 @@
 
 from groundshift.timeseries.behaviour import Behaviour, Motion, fit_motion
 from groundshift.timeseries.decomposition import Decomposition, decompose_east_up, decompose_slope
+from groundshift.timeseries.inversion import DateCovariance, Inverted, covariance_of, invert_network, phase_weights
 from groundshift.timeseries.reference import (
     Reference,
     Sensitivity,
@@ -10,22 +11,39 @@ from groundshift.timeseries.reference import (
     reference_sensitivity,
     reference_series,
 )
+from groundshift.timeseries.terms import (
+    InseparableTermError,
+    StratifiedDelay,
+    date_baselines,
+    dem_per_metre,
+    remove_stratified_delay,
+)
 from groundshift.timeseries.velocity import Velocity, annual_is_determined, fit_velocity
 
 __all__ = [
     "Behaviour",
+    "DateCovariance",
     "Decomposition",
+    "InseparableTermError",
+    "Inverted",
     "Motion",
     "Reference",
     "Sensitivity",
+    "StratifiedDelay",
     "Velocity",
     "annual_is_determined",
     "check_reference",
     "choose_references",
+    "covariance_of",
+    "date_baselines",
     "decompose_east_up",
     "decompose_slope",
+    "dem_per_metre",
     "fit_motion",
     "fit_velocity",
+    "invert_network",
+    "phase_weights",
     "reference_sensitivity",
     "reference_series",
+    "remove_stratified_delay",
 ]

@@ -15,23 +15,13 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = ["accumulate_maps", "invert", "look_up"]
+__all__ = ["accumulate_maps", "invert"]
 
 _L1_STEPS, _BISQUARE_STEPS = 25, 8
 _LEAST_RESIDUAL = 1e-3  # radians, where the reweighting of the L1 norm levels off
 _LEAST_SHARE = 1e-8  # of its weight that a pair keeps, so that leaving out pairs never splits a network
 _TILES = 8  # that one thread computes at a time
 _FAST = {"contract", "nsz", "arcp", "reassoc"}
-
-
-@njit(parallel=True, nogil=True, error_model="numpy", cache=True)
-def look_up(table: NDArray[np.float64], values: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Interpolate in a table over [0, 1]; values above count as 1, and what is not positive gives 0."""
-    last = table.size - 1
-    for k in prange(values.size):
-        at = min(values[k], 1.0) * last if values[k] > 0 else 0.0
-        low = min(int(at), last - 1)
-        out[k] = table[low] + (at - low) * (table[low + 1] - table[low]) if values[k] > 0 else 0.0
 
 
 @njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)

@@ -8,27 +8,21 @@ positive towards the satellite, and -wavelength / (4 pi) times the phase.
 import math
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
 from numpy.typing import ArrayLike, NDArray
 
-from groundshift.checks import check_positive, check_shape
+from groundshift.checks import check_shape
 from groundshift.errors import NoDataError
 from groundshift.pairs import DateGap, date_graph
-from groundshift.timeseries import _kernels
+from groundshift.timeseries._kernels import accumulate_maps
+from groundshift.timeseries._network import Task, prepare, solve
+from groundshift.timeseries._weights import look_up, weights_of_looks
 from groundshift.timeseries.terms import DemError, estimate_dem_error
 from groundshift.types import Pair
 
 __all__ = ["DateCovariance", "Inverted", "covariance_of", "invert_network", "phase_weights"]
-
-_LEAST_VARIANCE = 0.01
-"""rad^2: coherence is an estimate, and below 0.1 rad other noise than decorrelation prevails."""
-_COHERENCES, _ANGLES, _MOST_LOOKS = np.linspace(0, 1, 257), 256, 1000.0
-_LEAST_PAIRS = 2  # a pixel with fewer has no solution
-_CACHE_BYTES = 600_000  # for a tile of pixels, to stay within the cache of a core
 
 
 class Inverted(NamedTuple):
@@ -71,30 +65,6 @@ class DateCovariance(NamedTuple):
     """Mean correlation between the noise of two of these pixels, 0 to 1; 1 for a single one."""
 
 
-class _Task(NamedTuple):
-    """Pairs and dates as numbers, data as (pair, pixel)."""
-
-    dates: tuple[date, ...]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    days: NDArray[np.float64]
-    phase: NDArray[np.float32]
-    weight: NDArray[np.float32]
-    metres: float
-    least_scatter: float
-    robust: bool
-
-
-class _Solution(NamedTuple):
-    """What the compiled inversion gives, (..., pixel)."""
-
-    displacement: NDArray[np.float32]
-    sigma: NDArray[np.float32]
-    groups: NDArray[np.uint16]
-    quality: NDArray[np.float32]
-    used: NDArray[np.float32]
-
-
 def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.float32]:
     """Return the inverse variance of the phase of an interferogram.
 
@@ -127,9 +97,7 @@ def phase_weights(coherence: NDArray[np.floating], nlooks: float) -> NDArray[np.
     if not (math.isfinite(nlooks) and nlooks >= 1):
         raise ValueError(f"nlooks must be at least 1, instead got {nlooks}")
     found = np.empty(np.shape(coherence), np.float32)
-    _kernels.look_up(
-        _weights_of_looks(min(nlooks, _MOST_LOOKS)), np.asarray(coherence, np.float32).ravel(), found.ravel()
-    )
+    look_up(weights_of_looks(nlooks), np.asarray(coherence, np.float32).ravel(), found.ravel())
     return found
 
 
@@ -206,12 +174,12 @@ def invert_network(
     >>> (invert_network(unw, None, pairs, 4 * np.pi).displacement[:, 0, 0] + 0).round(3)
     array([ 0., -1., -2.], dtype=float32)
     """
-    task = _prepared(unw, weights, pairs, wavelength, robust)
+    task = prepare(unw, weights, pairs, wavelength, robust)
     shape = unw.shape[1:]
     dem = None
     if dem_per_metre is not None:
         task, dem = _without_dem_error(task, dem_per_metre)
-    found = _solve(task)
+    found = solve(task)
     sigma = found.sigma
     if dem_per_metre is not None and dem is not None:
         lever = dem_per_metre[:, np.newaxis] - dem_per_metre[np.argmax(found.groups > 0, axis=0)]
@@ -273,20 +241,20 @@ def covariance_of(
     of the DEM error, from the air of whole dates, is taken to be the same in all pixels. Robust weights count as given.
     """
     check_shape("mask", mask, unw.shape[1:])
-    task, chosen = _prepared(unw, weights, pairs, wavelength, robust), mask.ravel()
+    task, chosen = prepare(unw, weights, pairs, wavelength, robust), mask.ravel()
     weight = task.weight[:, chosen] if task.weight.shape[1] > 1 else task.weight
     task = task._replace(phase=task.phase[:, chosen].copy(), weight=weight.copy())
     dem = None
     if dem_per_metre is not None and chosen.any():
         task, dem = _without_dem_error(task, dem_per_metre)
-    found = _solve(task, keep_weights=True)
+    found = solve(task, keep_weights=True)
     dates, pixels = _whole_block(found.groups > 0)
     n, size = int(pixels.sum()), len(task.dates)
     if n == 0:
         raise NoDataError(f"none of {int(chosen.sum())} pixels has a solution; choose another place")
     used, scale = np.ascontiguousarray(found.used[:, pixels]), found.quality[3, pixels].astype(np.float64)
     own, together = np.zeros((size, size)), np.zeros((size, len(pairs)))
-    _kernels.accumulate_maps(used, task.first, task.second, task.days, scale, own, together)
+    accumulate_maps(used, task.first, task.second, task.days, scale, own, together)
     start = int(np.argmax(dates))
     level = np.eye(size)
     level[:, start] -= 1
@@ -300,74 +268,15 @@ def covariance_of(
     return DateCovariance(task.dates, np.where(dates, mean, np.nan), covariance, n, r)
 
 
-@lru_cache(maxsize=8)
-def _weights_of_looks(nlooks: float) -> NDArray[np.float64]:
-    """Tabulate inverse phase variances at `_COHERENCES`."""
-    node, part = np.polynomial.legendre.leggauss(_ANGLES)
-    angle, part = math.pi * node, math.pi * part
-    gamma = _COHERENCES[:-1, np.newaxis]
-    beta = gamma * np.cos(angle)
-    # With Euler's transform of the hypergeometric function its factor stays below 1, and nothing overflows.
-    ratio = ((1 - gamma**2) / (1 - beta**2)) ** nlooks / np.sqrt(1 - beta**2)
-    rise = math.exp(math.lgamma(nlooks + 0.5) - math.lgamma(nlooks)) / (2 * math.sqrt(math.pi))
-    density = ratio * (rise * beta + scipy.special.hyp2f1(0.5 - nlooks, -0.5, 0.5, beta**2) / (2 * math.pi))
-    variance = np.append((density * angle**2) @ part / (density @ part), 0)
-    return np.asarray(1 / np.maximum(np.minimum.accumulate(variance), _LEAST_VARIANCE))
-
-
-def _prepared(
-    unw: NDArray[np.floating], weights: ArrayLike | None, pairs: Sequence[Pair], wavelength: float, robust: bool
-) -> _Task:
-    """Check what was given and bring it into the form of the compiled code."""
-    if not pairs:
-        raise NoDataError("no pair to invert; give at least one interferogram")
-    check_positive("wavelength", wavelength)
-    check_shape("unw", unw, (len(pairs), *unw.shape[1:]))
-    weight = np.ones(len(pairs), np.float32) if weights is None else np.ascontiguousarray(weights, np.float32)
-    check_shape("weights", weight, (len(pairs),) if weight.ndim == 1 else unw.shape)
-    dates = tuple(sorted({day for pair in pairs for day in (pair.reference, pair.secondary)}))
-    index = {day: k for k, day in enumerate(dates)}
-    return _Task(
-        dates=dates,
-        first=np.array([index[pair.reference] for pair in pairs]),
-        second=np.array([index[pair.secondary] for pair in pairs]),
-        days=np.array([(day - dates[0]).days for day in dates], np.float64),
-        phase=np.ascontiguousarray(unw, np.float32).reshape(len(pairs), -1),
-        weight=weight.reshape(len(pairs), -1),
-        metres=-wavelength / (4 * math.pi),
-        least_scatter=0.0 if weights is None else 1.0,
-        robust=robust,
-    )
-
-
-def _solve(task: _Task, *, keep_weights: bool = False) -> _Solution:
-    """Invert all pixels."""
-    pairs, pixels = task.phase.shape
-    size, band = len(task.dates), int((task.second - task.first).max())
-    lanes = int(np.clip(_CACHE_BYTES / (8 * size * (2 * band + 5) + 12 * pairs) // 8 * 8, 8, 128))
-    found = _Solution(
-        displacement=np.empty((size, pixels), np.float32),
-        sigma=np.empty((size, pixels), np.float32),
-        groups=np.empty((size, pixels), np.uint16),
-        quality=np.empty((4, pixels), np.float32),
-        used=np.empty((pairs, pixels) if keep_weights else (0, 0), np.float32),
-    )
-    _kernels.invert(
-        task.phase, task.weight, task.first, task.second, task.days, lanes, task.robust, task.metres,
-        task.least_scatter, _LEAST_PAIRS, *found,
-    )  # fmt: skip
-    return found
-
-
-def _without_dem_error(task: _Task, per_metre: NDArray[np.float64]) -> tuple[_Task, DemError]:
+def _without_dem_error(task: Task, per_metre: NDArray[np.float64]) -> tuple[Task, DemError]:
     """Estimate the DEM error and take it out of the pairs, where it is known."""
-    found = _solve(task)
+    found = solve(task)
     dem = estimate_dem_error(task.dates, found.displacement, found.groups, per_metre)
     of_pair = ((per_metre[task.second] - per_metre[task.first]) / task.metres).astype(np.float32)
     return task._replace(phase=task.phase - of_pair[:, np.newaxis] * np.nan_to_num(dem.error)), dem
 
 
-def _gaps_crossed(task: _Task, pairs: Sequence[Pair]) -> tuple[DateGap, ...]:
+def _gaps_crossed(task: Task, pairs: Sequence[Pair]) -> tuple[DateGap, ...]:
     """Find the gaps in the network of the pairs that any pixel can use."""
     used = (task.weight > 0) & np.isfinite(task.phase)
     graph = date_graph([pair for pair, known in zip(pairs, used, strict=True) if known.any()])
@@ -385,7 +294,7 @@ def _whole_block(known: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[n
 
 
 def _noise_correlation(
-    task: _Task, displacement: NDArray[np.float32], phase: NDArray[np.float32], used: NDArray[np.float32]
+    task: Task, displacement: NDArray[np.float32], phase: NDArray[np.float32], used: NDArray[np.float32]
 ) -> float:
     """Measure the mean correlation of residuals between two pixels, each pixel's scaled to unit scatter."""
     if phase.shape[1] < 2:

@@ -115,7 +115,7 @@ def dem_per_metre(pairs: Sequence[Pair], slant_range: float, incidence: float) -
     Returns
     -------
     (date,) float64 array
-        Metres towards the satellite per metre, B / (R sin(incidence)); relative within each group of dates.
+        Metres towards the satellite per metre, -B / (R sin(incidence)); relative within each group of dates.
 
     Raises
     ------
@@ -124,17 +124,23 @@ def dem_per_metre(pairs: Sequence[Pair], slant_range: float, incidence: float) -
 
     Notes
     -----
-    A pair has the phase ``-4 pi / wavelength * B / (R sin(incidence))`` per metre, with the baseline B from the
-    reference to the secondary, positive away from the ground where the radar looks.
+    A pair has the phase ``4 pi / wavelength * B / (R sin(incidence))`` per metre. B is positive where the secondary
+    sees the ground under a larger angle of incidence than the reference: phase then grows with height.
 
     References
     ----------
     [Fattahi2013].
+
+    Examples
+    --------
+    >>> days = [date(2020, 1, 1), date(2020, 1, 13)]
+    >>> np.diff(dem_per_metre([Pair(*days, 100.0)], 850_000, 30)).round(6)
+    array([-0.000235])
     """
     check_positive("slant_range", slant_range)
     if not 0 < incidence < 90:
         raise ValueError(f"incidence must lie between 0 and 90 degrees, instead got {incidence}")
-    return date_baselines(pairs) / (slant_range * math.sin(math.radians(incidence)))
+    return -date_baselines(pairs) / (slant_range * math.sin(math.radians(incidence)))
 
 
 def estimate_dem_error(

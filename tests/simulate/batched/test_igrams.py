@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from groundshift.simulate.batched.igrams import Interferograms, igrams
+from groundshift.timeseries import dem_per_metre, invert_network
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +33,16 @@ def test_motion_and_dem_error_add_to_whatever_else_there_is(network, ground_of):
         # 4.2e-4 rad per metre and metre at 850 km and 39 degrees.
         expected = torch.full_like(rest, 4.236e-4 * pair.perpendicular_baseline * 9.0)
         torch.testing.assert_close(rough.phase(index) - rest, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_dem_error_comes_back_from_the_inversion_with_its_sign(network, ground_of):
+    error = torch.linspace(-20, 20, 64).expand(2, 48, 64)
+    flat, rough = (Interferograms(ground_of(network, dem_error=e), network, 3) for e in (0 * error, error))
+    count = len(network.pairs)
+    unw = torch.stack([(rough.phase(k) - flat.phase(k))[0] for k in range(count)]).numpy()
+    per_metre = dem_per_metre(network.pairs, 850_000.0, 39.0)
+    found = invert_network(unw, None, network.pairs, network.wavelength, dem_per_metre=per_metre)
+    np.testing.assert_allclose(found.dem_error, error[0], atol=0.02)
 
 
 def test_phase_closes_around_three_dates_where_pairs_bring_nothing_of_their_own(network, ground_of):
