@@ -1,6 +1,6 @@
 """The table of detectors, after Table 2 of Fu et al. (2022): trained alike, judged on held-out scenes and on Danba.
 
-    python benchmarks/detectors.py WORK [--batches 400] [--tiles 16000] [--seeds 0 1 2] [--only NAME ...]
+    python benchmarks/detectors.py WORK [--batches 400] [--tiles 8000] [--tile 128] [--seeds 0 1 2] [--only NAME ...]
                                         [--ablation] [--visible 6] [--threads 2] [--danba $GROUNDSHIFT_DATA/danba]
 
 Simulates samples (seeds from 100,000 on to learn from, from 900,000 on to judge by: no scene is in both), trains every
@@ -101,7 +101,8 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--batches", type=int, default=400, help="batches of scenes to learn from, 12 samples each")
     parser.add_argument("--test-batches", type=int, default=40)
-    parser.add_argument("--tiles", type=int, default=16_000, help="tiles that each network learns from")
+    parser.add_argument("--tiles", type=int, default=8_000, help="tiles that each network learns from")
+    parser.add_argument("--tile", type=int, default=128, help="side of a tile to learn from, nodes")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=[*NETWORKS, *ABLATION])
     parser.add_argument("--ablation", action="store_true", help="the ablation instead of the table")
@@ -134,7 +135,7 @@ def main() -> None:
         for seed in given.seeds:
             out = given.work / f"{name.replace(' ', '-')}-{seed}"
             config = TrainConfig(
-                inputs=(learn,), output=out, model=ModelConfig(**model), augment=augment,
+                inputs=(learn,), output=out, model=ModelConfig(**model), augment={"tile": given.tile, **augment},
                 data=DataConfig(validation=(validation,), least_visibility=LEAST_VISIBILITY),
                 plan=PlanConfig(steps=given.tiles // 8, batch=8, seed=seed, average=0.998, **plan),
                 machine=MachineConfig(threads=given.threads),
