@@ -1,4 +1,4 @@
-"""Where torch is not installed, what needs it is not collected."""
+"""Where torch, or the clients of ASF and HyP3, are not installed, what needs them is not collected."""
 
 from importlib.util import find_spec
 
@@ -15,3 +15,5 @@ collect_ignore_glob = (
         "tests/training/*",
     ]
 )
+if not (find_spec("asf_search") and find_spec("hyp3_sdk")):
+    collect_ignore_glob.append("src/groundshift/acquire/*")

@@ -48,6 +48,16 @@ app.command(
     help="Add new interferograms to a finished survey. Run again to continue a run that was stopped.",
 )
 app.command(
+    "groundshift.cli.acquire:acquire",
+    name="acquire",
+    help="Get data for a survey: plan over an area, order or find at ASF, download, verify. Run again to go on.",
+)
+app.command(
+    "groundshift.cli.interferograms:interferograms",
+    name="interferograms",
+    help="Form interferograms of single-look images and write them, to look at or for other programs.",
+)
+app.command(
     "groundshift.cli.viewing:report",
     name="report",
     help="Write report.html of a finished survey anew, with the reviews and notes as they are now.",

@@ -31,6 +31,7 @@ from groundshift.errors import MissingFileError
 from groundshift.workflows.config import (
     ClusterConfig,
     DetectConfig,
+    InterferometryConfig,
     MaskConfig,
     ScreenConfig,
     SeriesConfig,
@@ -47,7 +48,7 @@ __all__ = ["conclude", "detect", "info", "stack", "survey"]
 
 
 def info(
-    path: Annotated[Path, Parameter(help="Folder or file of interferograms.")],
+    path: Annotated[Path, Parameter(help="Folder or file of interferograms, or of single-look images.")],
     *,
     product: Product = None,
     pattern: Pattern = None,
@@ -62,19 +63,25 @@ def info(
         raise UsageError(f"--wavelength: expected more than 0, instead got {wavelength}")
     if not path.exists():
         raise MissingFileError(f"{path}: no such file or folder; check the spelling")
-    from groundshift.io import open_stack
+    from groundshift.workflows.inputs import open_input
     from groundshift.workflows.inspect import describe, draw_network
 
-    found = open_stack(path, product=product, pattern=pattern, wavelength=wavelength)
-    facts = describe(found)
+    settings = SurveyConfig(
+        inputs=(path,), output=Path("."), product=product, pattern=pattern, wavelength=wavelength
+    )  # fmt: skip
+    found = open_input(path, settings)
+    if network is not None and len(found) > 1:
+        raise UsageError(f"--network: {path} holds {len(found)} bursts; give the folder of one")
+    facts = [describe(stack) for stack in found]
     if network is not None:
-        draw_network(found, network)
-        facts["network_picture"] = str(network)
+        draw_network(found[0], network)
+        facts[0]["network_picture"] = str(network)
     if as_json:
-        print_json(facts)
+        print_json(facts[0] if len(facts) == 1 else {"bursts": facts})
     else:
-        print_facts(facts)
-    return 1 if facts["skipped"] else 0
+        for fact in facts:
+            print_facts(fact)
+    return 1 if any(fact["skipped"] for fact in facts) else 0
 
 
 def survey(
@@ -91,6 +98,7 @@ def survey(
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
     series: Annotated[SeriesConfig | None, Flat] = None,
+    interferometry: Annotated[InterferometryConfig | None, Flat] = None,
     cluster: Annotated[ClusterConfig | None, Flat] = None,
     sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
     seed: Annotated[int | None, Parameter(help="Seed of that draw (0).")] = None,
@@ -101,8 +109,8 @@ def survey(
     """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack, detect=detect, mask=mask, screen=screen, series=series, cluster=cluster, sample_size=sample_size,
-        seed=seed,
+        stack=stack, detect=detect, mask=mask, screen=screen, series=series, interferometry=interferometry,
+        cluster=cluster, sample_size=sample_size, seed=seed,
     )  # fmt: skip
     check_paths(settings.output, settings.inputs, settings.mask.files)
     if dry_run:
@@ -124,6 +132,7 @@ def stack(
     wavelength: Wavelength = None,
     stack: Annotated[StackConfig | None, Flat] = None,
     window: WindowOption = (),
+    interferometry: Annotated[InterferometryConfig | None, Flat] = None,
     paper_mode: Annotated[
         bool,
         Parameter(
@@ -138,7 +147,7 @@ def stack(
     """Stack phase gradients and write the sums and maps, without detecting anything."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack,
+        stack=stack, interferometry=interferometry,
     )  # fmt: skip
     check_paths(settings.output, settings.inputs)
     if dry_run:
@@ -188,6 +197,7 @@ def series(
     pattern: Pattern = None,
     wavelength: Wavelength = None,
     series: Annotated[SeriesConfig | None, Flat] = None,
+    interferometry: Annotated[InterferometryConfig | None, Flat] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -195,7 +205,14 @@ def series(
     if survey is None or not inputs:
         raise UsageError("name the folder of a survey, then its interferograms: groundshift series OUT INPUT...")
     settings = settings_of(
-        config, inputs=inputs, output=survey, product=product, pattern=pattern, wavelength=wavelength, series=series
+        config,
+        inputs=inputs,
+        output=survey,
+        product=product,
+        pattern=pattern,
+        wavelength=wavelength,
+        series=series,
+        interferometry=interferometry,
     )
     from groundshift.workflows.stages import run_series
 

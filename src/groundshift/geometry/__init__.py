@@ -1,5 +1,6 @@
 """Terrain, the radar's view of it, and the way between radar pixels and the map."""
 
+from groundshift.geometry.average import average_known
 from groundshift.geometry.geocode import geocode, map_grid_for, ring_to_lonlat
 from groundshift.geometry.layover import layover_shadow
 from groundshift.geometry.locate import pixels_within
@@ -15,6 +16,7 @@ from groundshift.geometry.terrain import (
 __all__ = [
     "DownslopeVelocity",
     "SlopeAspect",
+    "average_known",
     "downslope_sensitivity",
     "downslope_velocity",
     "geocode",

@@ -1,6 +1,17 @@
-"""Readers of interferogram products, rasters, and files that appear whole or not at all."""
+"""Readers of interferograms and single-look images, rasters, and files that appear whole or not at all."""
 
-from groundshift.io.recognise import open_stack
+from groundshift.io.open_slcs import SLC_READERS, holds_slcs, open_slcs
+from groundshift.io.recognise import holds_interferograms, open_stack
+from groundshift.io.slc import SlcStack
 from groundshift.io.stack import InterferogramStack, Problem
 
-__all__ = ["InterferogramStack", "Problem", "open_stack"]
+__all__ = [
+    "SLC_READERS",
+    "InterferogramStack",
+    "Problem",
+    "SlcStack",
+    "holds_interferograms",
+    "holds_slcs",
+    "open_slcs",
+    "open_stack",
+]

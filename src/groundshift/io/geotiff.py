@@ -45,6 +45,7 @@ from groundshift.io.families import (
     names_a_phase,
     read_header,
 )
+from groundshift.io.lonlat import read_radar_grid
 from groundshift.io.metadata import FolderMetadata, read_metadata
 from groundshift.io.rasters import polar, read_band
 from groundshift.io.stack import InterferogramStack, Problem, ReadHeight
@@ -127,7 +128,7 @@ def open_stack(
     first_file = next(iter(kept.values()))[0]
     first = headers[first_file]
     notes: list[Problem] = []
-    grid = _grid(path, first, notes)
+    grid = _grid(path, first_file.parent, first, notes)
     if not with_coherence and all(phases[pair].kind == "complex" for pair in kept):
         with_coherence = _magnitude_is_coherence(first_file)
     folders = _folders(path, [files[0] for files in kept.values()])
@@ -252,13 +253,16 @@ def _read_height(path: Path, nodata: float | None, window: Window) -> NDArray[np
     return np.where(_measured(values, nodata), values, np.nan).astype(np.float32)
 
 
-def _grid(path: Path, header: Header, notes: list[Problem]) -> Grid:
+def _grid(path: Path, folder: Path, header: Header, notes: list[Problem]) -> Grid:
     """Return the grid of the rasters; without a coordinate system, degrees or radar geometry are guessed and noted."""
     transform = header.transform
     if header.crs:
         return MapGrid(header.shape, transform, header.crs)
     if transform == Affine.identity():
-        text = f"{path}: no geolocation, taken as radar geometry with 20 m pixels; add a coordinate system to place it"
+        radar = read_radar_grid(folder, header.shape)
+        if radar is not None:
+            return radar
+        text = f"{path}: no geolocation, taken as radar geometry with 20 m pixels; add lon.tif and lat.tif to place it"
         notes.append(Problem(path, text, skipped=False))
         return RadarGrid(header.shape, (20.0, 20.0))
     corners = [transform @ corner for corner in ((0, 0), header.shape[::-1])]

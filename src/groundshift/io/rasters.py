@@ -13,7 +13,7 @@ from rasterio.io import MemoryFile
 
 from groundshift.errors import DamagedFileError, MissingFileError
 from groundshift.io.atomic import atomic_path
-from groundshift.types import MapGrid, Window
+from groundshift.types import Grid, MapGrid, Window
 
 __all__ = ["polar", "raster_grid", "read_band", "read_binary", "write_geotiff"]
 
@@ -104,7 +104,7 @@ def polar(
 def write_geotiff(
     path: Path,
     array: NDArray[Any],
-    grid: MapGrid,
+    grid: Grid,
     *,
     nodata: float | None = None,
     description: str = "",
@@ -124,8 +124,6 @@ def write_geotiff(
         "height": bands.shape[1],
         "width": bands.shape[2],
         "dtype": bands.dtype.name,
-        "crs": grid.crs,
-        "transform": grid.transform,
         "nodata": nodata,
         "compress": "deflate",
         "predictor": 3 if bands.dtype.kind == "f" else 1,
@@ -133,6 +131,8 @@ def write_geotiff(
         "blockxsize": 256,
         "blockysize": 256,
     }
+    if isinstance(grid, MapGrid):
+        profile |= {"crs": grid.crs, "transform": grid.transform}
     # Made in memory: GDAL does not tell when the disk fills up while it closes a file.
     with MemoryFile() as memory:  # type: ignore[no-untyped-call]  # rasterio leaves it unannotated
         with memory.open(**profile) as sink:

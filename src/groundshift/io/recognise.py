@@ -7,7 +7,7 @@ from groundshift.errors import MissingFileError, NoDataError, UnknownFormatError
 from groundshift.io import gamma, geotiff, hyp3, isce, licsar, mintpy, snap, wzp
 from groundshift.io.stack import InterferogramStack
 
-__all__ = ["READERS", "open_stack"]
+__all__ = ["READERS", "holds_interferograms", "open_stack"]
 
 
 class Reader(Protocol):
@@ -27,6 +27,11 @@ class Reader(Protocol):
 
 READERS: tuple[Reader, ...] = (mintpy, snap, isce, gamma, hyp3, licsar, wzp, geotiff)
 """Asked in this order; plain GeoTIFF last, for it recognises any raster with two dates in its name."""
+
+
+def holds_interferograms(path: Path, product: str | None = None) -> bool:
+    """Whether a path looks like interferograms of a product, or of any that a reader knows; opens no raster."""
+    return path.exists() and any(reader.recognises(path) for reader in READERS if product in (None, reader.PRODUCT))
 
 
 def open_stack(

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.errors import MissingFileError
-from groundshift.io import InterferogramStack, open_stack
+from groundshift.io import InterferogramStack
 from groundshift.types import Pair, Window
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.detecting import TrackResult
+from groundshift.workflows.inputs import open_input
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import (
     Source,
@@ -21,18 +22,25 @@ from groundshift.workflows.resume import (
     recall_sources,
 )
 
-__all__ = ["Earlier", "at_hand", "open_as"]
+__all__ = ["Earlier", "at_hand", "open_again"]
 
 
-def open_as(path: Path, config: SurveyConfig) -> InterferogramStack:
-    """Open interferograms as the survey did."""
-    return open_stack(
-        path,
-        product=config.product,
-        pattern=config.pattern,
-        wavelength=config.wavelength,
-        strict=config.stack.strict,
-    )
+def open_again(path: Path, config: SurveyConfig, track: str) -> InterferogramStack:
+    """Open what the sums of a track were read from: of several bursts in a folder that of the same name.
+
+    Raises
+    ------
+    MissingFileError
+        If it is not there any more.
+    GroundshiftError
+        If it cannot be opened.
+    """
+    found = open_input(path, config)
+    if len(found) > 1:
+        found = [stack for stack in found if stack.track == track]
+    if not found:
+        raise MissingFileError(f"{path}: holds no {track} any more; put it back, or run `groundshift survey` again")
+    return found[0]
 
 
 def at_hand(results: Sequence[TrackResult], config: SurveyConfig, reporter: Reporter) -> list[InterferogramStack]:
@@ -47,7 +55,10 @@ def at_hand(results: Sequence[TrackResult], config: SurveyConfig, reporter: Repo
                 "as they were; put them back and run `groundshift series`"
             )
             continue
-        found = [open_as(Path(root), config) for root in dict.fromkeys(source.root for source in sources.values())]
+        found = [
+            open_again(Path(root), config, result.name)
+            for root in dict.fromkeys(source.root for source in sources.values())
+        ]
         by_name = {pair.name: (pair, stack) for stack in reversed(found) for pair in stack.pairs}
         homes = dict(sorted(by_name.values(), key=lambda home: (home[0].reference, home[0].secondary)))
         stacks.append(
@@ -71,8 +82,9 @@ def _read_from(homes: Mapping[Pair, InterferogramStack], pair: Pair, window: Win
 class Earlier:
     """Finds pairs that are not given where they were read before."""
 
-    def __init__(self, sources: dict[str, Source], config: SurveyConfig) -> None:
+    def __init__(self, sources: dict[str, Source], config: SurveyConfig, track: str) -> None:
         self._sources = sources
+        self._track = track
         self._config = config
         self._stacks: dict[str, dict[str, tuple[InterferogramStack, Pair]]] = {}
         self._lock = threading.Lock()
@@ -82,7 +94,7 @@ class Earlier:
         root = self._sources[name].root
         with self._lock:
             if root not in self._stacks:
-                stack = open_as(Path(root), self._config)
+                stack = open_again(Path(root), self._config, self._track)
                 self._stacks[root] = {pair.name: (stack, pair) for pair in stack.pairs}
         if name not in self._stacks[root]:
             raise MissingFileError(

@@ -214,6 +214,23 @@ class SeriesConfig(Config):
     """Memory for the interferograms of one target, megabytes; larger patches are multilooked to fit."""
 
 
+class InterferometryConfig(Config):
+    """How interferograms are formed of single-look images; interferograms that are given stay as they are."""
+
+    looks: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    """Pixels averaged along rows and columns, 2 8 for example; by default what comes near the working pixel."""
+    unbiased: bool = False
+    """Give pixels the coherence of their surroundings, without the bias of few looks; a stack does better without."""
+    goldstein: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Strength of the Goldstein filter; 0: none."""
+    remove_large_scale: bool = False
+    """Take out phase that varies slowly, such as atmosphere; wide landslides lose with it."""
+    large_scale: Annotated[float, Field(gt=0)] = 2000.0
+    """Length beyond which phase counts as slow, metres."""
+    images_memory_mb: Annotated[int, Field(ge=1)] = 1500
+    """Memory for images that are kept while pairs of them are formed, megabytes."""
+
+
 class ClusterConfig(Config):
     """Where several tracks or bursts are surveyed at once."""
 
@@ -241,6 +258,7 @@ class SurveyConfig(Config):
     mask: MaskConfig = MaskConfig()
     screen: ScreenConfig = ScreenConfig()
     series: SeriesConfig = SeriesConfig()
+    interferometry: InterferometryConfig = InterferometryConfig()
     cluster: ClusterConfig = ClusterConfig()
     sample_size: Annotated[int, Field(ge=0)] = 100
     """Number of targets drawn for checking on optical images."""
@@ -382,6 +400,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "mask": MaskConfig,
     "screen": ScreenConfig,
     "series": SeriesConfig,
+    "interferometry": InterferometryConfig,
     "cluster": ClusterConfig,
 }
 """The parts of a `SurveyConfig`; on the command line their settings stand side by side."""

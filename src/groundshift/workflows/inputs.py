@@ -3,14 +3,15 @@
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from groundshift.errors import NoDataError, ProductError
-from groundshift.io import InterferogramStack, open_stack
+from groundshift.io import InterferogramStack, holds_interferograms, holds_slcs, open_slcs, open_stack
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.maps import is_located
 from groundshift.workflows.progress import Reporter
 
-__all__ = ["open_tracks", "tell_problems"]
+__all__ = ["open_input", "open_tracks", "tell_problems"]
 
 _TOLD = 5
 """Problems of one track that are told on the terminal."""
@@ -29,25 +30,46 @@ def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[Interfero
     for number, path in enumerate(config.inputs):
         if path.resolve() in [other.resolve() for other in config.inputs[:number]]:
             raise ProductError(f"{path}: given twice; name each input once")
-        stack = open_stack(
+        for stack in open_input(path, config):
+            # The name becomes that of a folder, whatever the product says.
+            plain = re.sub(r"[^\w.-]+", "-", stack.track).strip(".-") or "track"
+            taken = {s.track for s in stacks}
+            names = itertools.chain([plain], (f"{plain}-{k}" for k in itertools.count(2)))
+            name = next(n for n in names if n not in taken)
+            if located and not is_located(stack.grid):
+                raise NoDataError(
+                    f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or "
+                    "geometry files, or use `groundshift stack`"
+                )
+            stacks.append(replace(stack, track=name))
+    return stacks
+
+
+def open_input(path: Path, config: SurveyConfig) -> list[InterferogramStack]:
+    """Open interferograms, or images to form them of: one stack, or one for each burst.
+
+    Where a folder holds both, the interferograms are taken; name the folder of the images to have these.
+
+    Raises
+    ------
+    GroundshiftError
+        If it cannot be opened.
+    """
+    told = config.pattern is not None or config.wavelength is not None
+    if not told and not holds_interferograms(path, config.product) and holds_slcs(path, config.product):
+        from groundshift.workflows.forming import interferograms_of  # noqa: PLC0415  (its kernels load slowly)
+
+        images = open_slcs(path, product=config.product, strict=config.stack.strict)
+        return [interferograms_of(burst, config) for burst in images]
+    return [
+        open_stack(
             path,
             product=config.product,
             pattern=config.pattern,
             wavelength=config.wavelength,
             strict=config.stack.strict,
         )
-        # The name becomes that of a folder, whatever the product says.
-        plain = re.sub(r"[^\w.-]+", "-", stack.track).strip(".-") or "track"
-        taken = {s.track for s in stacks}
-        names = itertools.chain([plain], (f"{plain}-{k}" for k in itertools.count(2)))
-        name = next(n for n in names if n not in taken)
-        if located and not is_located(stack.grid):
-            raise NoDataError(
-                f"{path}: the product does not tell where its pixels lie on Earth; add its lookup table or geometry "
-                "files, or use `groundshift stack`"
-            )
-        stacks.append(replace(stack, track=name))
-    return stacks
+    ]
 
 
 def tell_problems(source: InterferogramStack, reporter: Reporter) -> None:

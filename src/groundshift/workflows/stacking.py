@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError, OutputError
+from groundshift.geometry import average_known
 from groundshift.gradients.differences import directions_of, take_looks, wrapped_differences
 from groundshift.gradients.noise import SAMPLE_NODES, Likeness, likeness_by_half_year, share_of
 from groundshift.gradients.stack import Direction
@@ -247,11 +248,7 @@ def _read_height(stack: InterferogramStack, looks: Looks) -> NDArray[np.float32]
         return None
     rows, columns = stack.grid.multilooked(looks).shape
     height = stack.read_height(Window(0, 0, rows * looks.y, columns * looks.x))
-    cells = height.reshape(rows, looks.y, columns, looks.x)
-    known = np.isfinite(cells)
-    count = known.sum(axis=(1, 3))
-    total = np.where(known, cells, 0).sum(axis=(1, 3))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    return average_known(height, looks)
 
 
 def _sampled_likeness(

@@ -23,12 +23,12 @@ from groundshift.inventory import read_runs
 from groundshift.io import InterferogramStack, Problem
 from groundshift.pairs import half_year
 from groundshift.types import Grid, Pair, Window
-from groundshift.workflows.at_hand import Earlier, at_hand, open_as
+from groundshift.workflows.at_hand import Earlier, at_hand
 from groundshift.workflows.choices import choose_pairs
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SettingError, SurveyConfig, load_config
 from groundshift.workflows.detecting import TrackResult, detect_track
-from groundshift.workflows.inputs import tell_problems
+from groundshift.workflows.inputs import open_input, tell_problems
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import (
@@ -234,8 +234,8 @@ def _additions(config: SurveyConfig, inputs: Sequence[Path], known: dict[str, Su
     for number, path in enumerate(inputs):
         if path.resolve() in [other.resolve() for other in inputs[:number]]:
             raise ProductError(f"{path}: given twice; name each input once")
-        source = open_as(path, config)
-        given.setdefault(_track_of(source, known, config), []).append(source)
+        for source in open_input(path, config):
+            given.setdefault(_track_of(source, known, config), []).append(source)
     return {name: _addition(known[name], sources, config) for name, sources in given.items()}
 
 
@@ -293,7 +293,7 @@ def _addition(sums: SumsFile, given: Sequence[InterferogramStack], config: Surve
             pairs[name], homes[name], sources[name] = pair, (stack, pair), found[name]
     kept = {pair.name: pair for pair in sums.plan.pairs if pair.name not in pairs}
     sources |= {name: before[name] for name in kept}
-    earlier = Earlier(sources, config)
+    earlier = Earlier(sources, config, sums.plan.track)
 
     def read(pair: Pair, window: Window) -> NDArray[np.complex64]:
         stack, own = earlier.find(pair.name) if pair.name in kept else homes[pair.name]
