@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from groundshift.errors import NoDataError
+from groundshift.errors import DamagedFileError, NoDataError
 from groundshift.io.slc import SlcStack
 from groundshift.types import Looks, MapGrid, Window
 from groundshift.workflows import forming
@@ -131,10 +132,39 @@ def test_images_that_do_not_fit_the_memory_are_read_again():
     kept = forming._Images(images.stack(), limit=1)
     window = Window(0, 0, 8, 8)
     for day in (first, second, first, second, third, second, first):
-        np.testing.assert_array_equal(kept.read(day, window), images.stack().read(day, window))
+        np.testing.assert_array_equal(kept.read(day, window), images.image(day, window))
         images.read[day] -= 1
     # The two of a pair stay; the third drives out what was used longest ago.
     assert images.read == {first: 2, second: 1, third: 1}
+
+
+def test_the_next_dates_are_read_ahead_where_they_fit():
+    images = Images()
+    window = Window(0, 0, 8, 8)
+    kept = forming._Images(images.stack(), limit=6 * 8 * 64)
+    begun = forming._STORE._kept
+    for first in (0, 3):
+        kept.read(images.dates[first], window)
+        assert [day for _, day, _ in list(begun)[-3:]] == list(images.dates[first : first + 3])
+    for day in images.dates:
+        kept.read(day, window)
+    assert images.read == dict.fromkeys(images.dates, 1)
+
+
+def test_an_image_that_could_not_be_read_is_tried_again():
+    images = Images()
+    fails = iter([True, False])
+
+    def read(day, window):
+        if day == images.dates[1] and next(fails):
+            raise DamagedFileError("b.slc: truncated")
+        return images.image(day, window)
+
+    kept = forming._Images(replace(images.stack(), read_date=read), limit=1)
+    window = Window(0, 0, 8, 8)
+    with pytest.raises(DamagedFileError, match=r"b\.slc: truncated"):
+        kept.read(images.dates[1], window)
+    np.testing.assert_array_equal(kept.read(images.dates[1], window), images.image(images.dates[1], window))
 
 
 def test_other_settings_are_another_product():

@@ -344,7 +344,7 @@ def _read(sources: Mapping[date, _Source], day: date, window: Window) -> NDArray
         image.real, image.imag = values, imaginary
     else:
         with np.errstate(over="ignore"):
-            image = values.astype(np.complex64)
+            image = values.astype(np.complex64, copy=False)
         known &= np.isfinite(image)
     image[~known] = 0
     return image

@@ -7,7 +7,8 @@ many as lie within the longest pair. Each is read once for a block.
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from functools import partial
 
@@ -31,6 +32,10 @@ _MIDDLE = (500, 2000)
 """Rows and columns in which looks are measured."""
 _HALF_PATCH = 16
 """Of the Goldstein filter, pixels."""
+_READERS = 2
+"""Threads that read images."""
+_AHEAD = 2
+"""Dates that are read before they are asked for."""
 _SIGN = "reference times conjugate of secondary, of single-look images: as here"
 
 
@@ -162,32 +167,71 @@ class _Former:
         return self._independent
 
 
+_Key = tuple[object, date, Window]
+_Image = NDArray[np.complex64]
+
+
+class _Store:
+    """What this process keeps of all images: those used last."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Key, Future[_Image]] = OrderedDict()
+        self._bytes: dict[_Key, int] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=_READERS, thread_name_prefix="images")
+
+    def read(self, wanted: Sequence[_Key], size: int, limit: int, prepare: Callable[[_Key], _Image]) -> _Image:
+        """Return the first image that is wanted, and begin to read the others as far as they fit.
+
+        All have `size` bytes; others go when more than `limit` would be kept, but for two.
+        """
+        with self._lock:
+            found = self._asked(wanted[0], size, prepare)
+            ahead = [key for key in wanted[1:] if key in self._kept]
+            for key in wanted[1:]:
+                if key in self._kept or (len(ahead) + 3) * size <= limit:
+                    self._asked(key, size, prepare)
+                    ahead.append(key)
+            while len(self._kept) > 2 and sum(self._bytes.values()) > limit:
+                oldest, _ = self._kept.popitem(last=False)
+                del self._bytes[oldest]
+        try:
+            return found.result()
+        except BaseException:
+            with self._lock:
+                self._kept.pop(wanted[0], None)
+                self._bytes.pop(wanted[0], None)
+            raise
+
+    def _asked(self, key: _Key, size: int, prepare: Callable[[_Key], _Image]) -> "Future[_Image]":
+        """Return what is kept or being read, or begin to read it; it is the last to be let go of."""
+        if key not in self._kept:
+            self._kept[key] = self._pool.submit(prepare, key)
+            self._bytes[key] = size
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+_STORE = _Store()
+
+
 class _Images:
-    """Windows of images, ready to be multiplied; those used last are kept as far as memory goes."""
+    """Windows of the images of one stack, ready to be multiplied.
+
+    With an image those of the next dates are read, for pairs are asked for in the order of their dates.
+    """
 
     def __init__(self, stack: SlcStack, limit: int) -> None:
         self._stack = stack
         self._limit = limit
-        self._kept: OrderedDict[tuple[date, Window], NDArray[np.complex64]] = OrderedDict()
-        self._lock = threading.Lock()
-        self._busy: dict[tuple[date, Window], threading.Lock] = {}
+        self._own = object()
 
-    def read(self, day: date, window: Window) -> NDArray[np.complex64]:
+    def read(self, day: date, window: Window) -> _Image:
         """Read a window of a date, without path and without what is masked; not to be written to."""
-        key = day, window
-        with self._lock:
-            found = self._recall(key)
-            if found is not None:
-                return found
-            busy = self._busy.setdefault(key, threading.Lock())
-        with busy:
-            with self._lock:
-                found = self._recall(key)
-            if found is None:
-                found = self._prepare(day, window)
-                with self._lock:
-                    self._keep(key, found)
-        return found
+        number = self._stack.dates.index(day)
+        wanted = [(self._own, near, window) for near in self._stack.dates[number : number + 1 + _AHEAD]]
+        size = 8 * window.height * window.width
+        return _STORE.read(wanted, size, self._limit, lambda key: self._prepare(key[1], key[2]))
 
     def middle(self) -> NDArray[np.complex64]:
         """Read the middle of the first date."""
@@ -195,22 +239,6 @@ class _Images:
         height, width = min(shape[0], _MIDDLE[0]), min(shape[1], _MIDDLE[1])
         window = Window((shape[0] - height) // 2, (shape[1] - width) // 2, height, width)
         return self._prepare(self._stack.dates[0], window)
-
-    def _recall(self, key: tuple[date, Window]) -> NDArray[np.complex64] | None:
-        """Return what is kept."""
-        if key not in self._kept:
-            return None
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def _keep(self, key: tuple[date, Window], image: NDArray[np.complex64]) -> None:
-        """Keep an image, and let go of those not used for longest; the two of a pair are always kept."""
-        self._kept[key] = image
-        self._busy.pop(key, None)
-        held = sum(one.nbytes for one in self._kept.values())
-        while held > self._limit and len(self._kept) > 2:
-            _, oldest = self._kept.popitem(last=False)
-            held -= oldest.nbytes
 
     def _prepare(self, day: date, window: Window) -> NDArray[np.complex64]:
         """Read a window of a date, take its path out, and put zero where it is masked."""
