@@ -176,6 +176,8 @@ def test_what_is_the_same_for_all_files_stops_them(services, waits, tmp_path):
 
 def test_a_run_that_is_interrupted_does_not_wait_for_its_workers(services, tmp_path):
     services.fail(PRODUCTS, *[Reply(429, headers={"Retry-After": "600"})] * 2)
+    # A process that was started in the background may ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # Ctrl-C, as soon as a worker has been asked to wait for ten minutes.
     pressed = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
     waiting = threading.Lock()
@@ -185,6 +187,9 @@ def test_a_run_that_is_interrupted_does_not_wait_for_its_workers(services, tmp_p
             pressed.start()
 
     remotes = [Remote(f"https://{PRODUCTS}/{k}.h5", tmp_path / f"{k}.h5") for k in range(2)]
-    with pytest.raises(KeyboardInterrupt):
-        fetch_all(remotes, tmp_path, lambda: Session(tell=tell), parallel=2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetch_all(remotes, tmp_path, lambda: Session(tell=tell), parallel=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not list(tmp_path.glob("*.h5"))
