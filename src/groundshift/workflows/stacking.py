@@ -26,6 +26,7 @@ from groundshift.gradients.store import SumsFile, open_sums
 from groundshift.gradients.sums import Revision, StackPlan, dem_variance, empty_sums, plan_window, revise, revision
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.pairs import half_year
+from groundshift.processes import keep_freed_memory
 from groundshift.types import Grid, Looks, Pair, Window
 from groundshift.workflows.choices import (
     LEAST_PAIRS,
@@ -96,6 +97,7 @@ def stack_track(
     DamagedFileError
         If a pair is damaged and `config.strict` is set, or it is one of the `base`.
     """
+    keep_freed_memory()
     summed = set() if base is None else {pair.name for pair in base.sums.plan.pairs}
     problems: list[Problem] = []
     damaged: dict[str, Window] = {}
