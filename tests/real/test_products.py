@@ -57,7 +57,7 @@ def test_danba_falls_into_two_groups_of_dates(groundshift, real_data):
 @pytest.mark.parametrize(
     "folder",
     [
-        "dem", "sentinel2", "opera_cslc", "glacier_amplitude", "mining_masks", "offset_accuracy", "del_medio_offsets",
+        "dem", "sentinel2", "glacier_amplitude", "mining_masks", "offset_accuracy", "del_medio_offsets",
         "sydney/dem", "sydney/coherence", "mexico_city/geometry",
     ],
 )  # fmt: skip
@@ -66,6 +66,14 @@ def test_a_folder_of_something_else_is_one_clear_line(groundshift, real_data, fo
         ran = groundshift(*arguments)
         assert (ran.code, ran.out, len(ran.lines)) == (1, "", 1)
         assert ran.lines[0].startswith(f"groundshift: {real_data / folder}: no ")
+
+
+def test_images_that_hold_no_pixels_are_named(groundshift, real_data):
+    for arguments in (["info"], ["survey", "-o", "never-made"]):
+        ran = groundshift(arguments[0], real_data / "opera_cslc", *arguments[1:])
+        assert (ran.code, ran.out, len(ran.lines)) == (1, "", 1)
+        assert ran.lines[0].startswith(f"groundshift: {real_data / 'opera_cslc'}/OPERA_L2_CSLC")
+        assert ran.lines[0].endswith(".h5: no complex image VV, HH, VH or HV in it; fetch the file again")
 
 
 def test_a_single_interferogram_is_no_stack(groundshift, real_data, tmp_path):

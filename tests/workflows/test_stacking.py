@@ -213,7 +213,9 @@ def begun(tmp_path, simulated, *, memory):
     log = (tmp_path / "err").open("w")
     arguments = ["stack", str(simulated), "-o", str(tmp_path / "out"), "--memory-mb", memory, "--window",
                  "a=2018-01-01:2018-04-30", "--window", "b=2018-02-01:2018-05-30"]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-c", RUN, str(waits), *arguments], stderr=log)
+    # A process that was started in the background may ignore Ctrl-C, and hand that on.
+    command = [sys.executable, "-c", f"import signal; signal.signal(2, signal.default_int_handler)\n{RUN}"]
+    process = subprocess.Popen([*command, str(waits), *arguments], stderr=log)
     until = time.monotonic() + 120
     while not waits.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.02)
