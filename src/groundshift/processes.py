@@ -1,6 +1,5 @@
-"""Processes: how workers begin and end, and what a process does with memory it has freed."""
+"""Worker processes: one thread each, silent, and gone when their parent is."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -8,28 +7,12 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-__all__ = ["begin_worker", "keep_freed_memory", "one_thread_each"]
+__all__ = ["begin_worker", "one_thread_each"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 """Where libraries look for how many threads they may use."""
-
-
-_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
-"""Parameters of mallopt, of the GNU C library."""
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep the memory of large arrays that are freed, for those that follow.
-
-    The GNU C library gives it back at once, and fresh pages cost more than what is computed on them: reading images is
-    twice as fast without. Up to 2 GB stay. Other C libraries are left as they are.
-    """
-    with suppress(OSError, AttributeError):
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_MMAP_MAX, 0)
-        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def begin_worker() -> None:

@@ -25,8 +25,8 @@ from groundshift.gradients.stack import Direction
 from groundshift.gradients.store import SumsFile, open_sums
 from groundshift.gradients.sums import Revision, StackPlan, dem_variance, empty_sums, plan_window, revise, revision
 from groundshift.io.stack import InterferogramStack, Problem
+from groundshift.memory import keep_freed_memory
 from groundshift.pairs import half_year
-from groundshift.processes import keep_freed_memory
 from groundshift.types import Grid, Looks, Pair, Window
 from groundshift.workflows.choices import (
     LEAST_PAIRS,
