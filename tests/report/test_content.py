@@ -99,8 +99,8 @@ def test_numbers_are_written_for_people(value, digits, sign, text):
 
 
 def test_settings_are_flattened_in_order():
-    assert flatten_settings({"b": {"x": 1, "y": {"z": None}}, "a": [1, 2], "c": {}}) == [
-        ("b.x", "1"), ("b.y.z", "None"), ("a", "[1, 2]"), ("c", "{}"),
+    assert flatten_settings({"b": {"x": 1, "y": {"z": None}}, "a": [1, "two"], "c": {}, "d": (True, [])}) == [
+        ("b.x", "1"), ("b.y.z", "null"), ("a", "[1, two]"), ("c", "{}"), ("d", "[true, []]"),
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from groundshift.report.layers import (
     reduce_by,
     render_layer,
     round_limit,
+    share_scales,
     to_mercator,
 )
 
@@ -61,10 +62,14 @@ def test_colour_stops_run_from_low_to_high():
 
 
 @pytest.mark.parametrize(
-    ("top", "limit"), [(0.9, 1.0), (1.0, 1.0), (1.3, 2.0), (34.0, 50.0), (500.0, 500.0), (501.0, 1000.0)]
+    ("top", "limit"), [(0.9, 1.0), (1.0, 1.0), (1.3, 1.5), (34.0, 40.0), (500.0, 500.0), (801.0, 1000.0)]
 )
 def test_limits_are_round_and_hold_the_value(top, limit):
     assert round_limit(np.array([top, -top, np.nan])) == pytest.approx(limit)
+
+
+def test_a_percentile_leaves_the_fastest_out():
+    assert round_limit(np.array([*range(-60, 0), *[3000.0] * 5]), percentile=90.0) == 60.0
 
 
 def test_the_limit_of_nothing_is_one():
@@ -135,3 +140,22 @@ def test_errors_say_what_was_expected_and_received():
         Layer("l", np.zeros((2, 2)), "", 1, 1, "gray")
     with pytest.raises(ValueError, match=r"^cmap must be a Matplotlib colour map such as RdBu_r, instead got 'jetty'$"):
         render_layer(np.zeros((2, 2)), "jetty", 0, 1)
+
+
+def test_layers_that_share_a_scale_show_equal_values_in_equal_colours():
+    small, large = (make_layer("velocity", n, np.array([[1.0, top]])) for n, top in (("small", 3.0), ("large", 40.0)))
+    coherence = make_layer("coherence", "coherence", np.array([[0.5, 1.0]]))
+    (first, other), (second,) = share_scales([[small, coherence], [large]])
+    assert (first.vmin, first.vmax) == (second.vmin, second.vmax) == (large.vmin, large.vmax) == (-40.0, 40.0)
+    assert (other.vmin, other.vmax) == (0.0, 1.0)
+    a, b = (rgba(render_layer(k.values, k.cmap, k.vmin, k.vmax)) for k in (first, second))
+    np.testing.assert_array_equal(a[0, 0], b[0, 0])
+    assert [k.vmax for (k,) in share_scales([[small], [large]], named=True)] == [3.0, 40.0]
+
+
+def test_scales_of_velocities_are_fitted_to_what_is_there_and_those_of_their_kind_stay():
+    cut = [make_layer("velocity", "v", np.array([[top]]), vmax=20.0) for top in (2.0, 70.0)]
+    significance = make_layer("significance", "s", np.array([[30.0]]))
+    assert [k.vmax for some in share_scales([cut[:1]], fit=True) for k in some] == [2.0]
+    assert [(k.vmin, k.vmax) for some in share_scales([cut], fit=True) for k in some] == [(-80.0, 80.0)] * 2
+    assert share_scales([[significance]], fit=True)[0][0].vmax == 6.0

@@ -98,6 +98,19 @@ def test_the_small_drawing_places_points_on_its_own_axes():
     np.testing.assert_allclose(bars.sum(1) - bars[:, 1] / 2, y, atol=0.1)
 
 
+def test_no_line_of_the_fit_leads_across_a_break_and_the_time_there_is_shaded():
+    series = given([0.0, -3.0, -12.0], fit_dates=DAYS, fit_mm=np.array([0.0, -3.0, -12.0]), breaks=(DAYS[2].item(),))
+    drawn = str(draw_small(EMPTY, [series]))
+    dots = [x for x, _ in re.findall(r"M([\d.]+) ([\d.]+)h0", drawn)]
+    fit = re.search(r'd="([^"]*)" stroke="#0072B2" stroke-width="1.6"', drawn).group(1)
+    assert re.findall(r"([ML])([\d.]+) ", fit) == [("M", dots[0]), ("L", dots[1]), ("M", dots[2])]
+    left, width = map(float, re.search(r'<rect x="([\d.]+)" y="8" width="([\d.]+)"', drawn).groups())
+    assert [left, left + width] == pytest.approx([float(dots[1]), float(dots[2])], abs=0.11)
+    whole = str(draw_small(EMPTY, [replace(series, breaks=())]))
+    assert "<rect" not in whole
+    assert re.search(r'd="([^"]*)" stroke="#0072B2" stroke-width="1.6"', whole).group(1).count("M") == 1
+
+
 def test_the_small_drawing_skips_what_is_not_known_and_leaves_out_what_has_nothing():
     assert draw_small(EMPTY, [given([np.nan, np.nan, np.nan]), SeriesContent("T2", reason="none")]) is None
     assert str(draw_small(EMPTY, [given([0.0, np.nan, 3.0])])).count("h0") == 2

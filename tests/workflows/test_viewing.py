@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import socket
 import sqlite3
 import threading
 from contextlib import closing
@@ -24,7 +25,7 @@ from groundshift.inventory.review import read_reviews, set_review
 from groundshift.report import write_content
 from groundshift.workflows.output import claimed
 from groundshift.workflows.serving import serve_survey
-from groundshift.workflows.viewing import KEPT, load_survey, remake_report
+from groundshift.workflows.viewing import KEPT, ShownSurvey, load_survey, remake_report
 
 RUN = Run(datetime(2024, 5, 6, tzinfo=UTC), "0.1.0", "survey", ("T1",), date(2018, 1, 1), date(2019, 1, 1), 12)
 FIRST = "GS-00001"
@@ -62,15 +63,15 @@ class Viewer:
         if method == "POST":
             given |= {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
         given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        with closing(http.client.HTTPConnection(host, self.port, timeout=20)) as connection:
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            text = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-            for name, value in given.items():
-                if value is not None:
-                    connection.putheader(name, value)
-            connection.putheader("Content-Length", str(len(text)))
-            connection.endheaders(text)
-            answer = connection.getresponse()
+        text = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+        given["Content-Length"] = str(len(text))
+        head = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in given.items() if v is not None), "", ""]
+        with socket.create_connection((host, self.port), timeout=20) as connection:
+            # In one piece: a malformed head is answered, and the connection closed, as soon as it is there, and bytes
+            # that came after the last look at the connection would make the system reset it.
+            connection.sendall("\r\n".join(head).encode() + text)
+            answer = http.client.HTTPResponse(connection, method=method)
+            answer.begin()
             content = answer.read().decode()
             told = json.loads(content) if "json" in answer.headers.get("Content-Type", "") else content
             return answer.status, answer.headers, told
@@ -279,6 +280,17 @@ def test_a_locked_or_damaged_inventory_is_told_and_the_viewer_goes_on(viewer, mo
     assert viewer.review("confirmed")[0] == 200
 
 
+def test_who_leaves_before_the_answer_leaves_no_trace(viewer, monkeypatch, caplog):
+    told, left = ShownSurvey.state, threading.Event()
+    monkeypatch.setattr(ShownSurvey, "state", lambda self, version: left.wait(20) and told(self, version))
+    with socket.create_connection(("127.0.0.1", viewer.port)) as connection:
+        head = f"Host: 127.0.0.1:{viewer.port}\r\nX-Groundshift-Token: {viewer.token}"
+        connection.sendall(f"GET /state?version=0 HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    left.set()
+    assert viewer.state()["problem"] == ""
+    assert caplog.records == []
+
+
 def test_what_cannot_be_shown_is_one_line(folder, viewer):
     with (
         pytest.raises(OutputError, match=f"port {viewer.port}: cannot listen there"),
@@ -401,6 +413,21 @@ def test_the_page_loads_anew_after_a_survey_but_not_over_an_unsaved_note(viewer,
     press(two, "confirmed")
     two.wait("!document.getElementById('review-problem').hidden")
     assert read_reviews(viewer.inventory)[FIRST] == ("unreviewed", "from the survey")
+
+
+def test_a_survey_without_a_target_is_shown(folder, people):
+    one, _ = people
+    # The page of the test before asks for a viewer that has ended.
+    one.open("about:blank")
+    write_survey(folder, [])
+    with serve_survey(folder, interval_s=0.1) as address:
+        one.open(address, READY)
+        assert one.complaints == []
+        assert "No moving place was found" in one.run("document.body.textContent")
+        assert one.run("document.getElementById('viewer-problem').hidden")
+        # Targets that another run finds are shown.
+        write_survey(folder)
+        one.wait("document.querySelectorAll('#table tbody tr').length === 3")
 
 
 def test_the_table_is_filtered_by_review(viewer, people):

@@ -9,19 +9,18 @@ import shapely
 from psycopg import Connection, sql
 from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedFile
 
-from groundshift.export._records import (
+from groundshift.inventory import Behaviour, Kind, Review, Run, Target, TargetSeries
+from groundshift.inventory.columns import (
     DETECTION_COLUMNS,
     RUN_COLUMNS,
     SERIES_COLUMNS,
     TARGET_COLUMNS,
     Column,
     detection_rows,
-    mark_of,
     run_rows,
     target_rows,
-    unmarked,
 )
-from groundshift.inventory import Behaviour, Kind, Review, Run, Target, TargetSeries
+from groundshift.inventory.identity import mark_of, unmarked
 
 __all__ = ["SCHEMA_VERSION", "SchemaError", "merged_review", "upsert"]
 

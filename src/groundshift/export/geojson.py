@@ -9,8 +9,8 @@ import numpy as np
 import pyogrio.raw
 import shapely
 
-from groundshift.export._records import TARGET_COLUMNS, target_arrays
 from groundshift.inventory import Target
+from groundshift.inventory.columns import TARGET_COLUMNS, column_arrays, target_rows
 from groundshift.io.atomic import atomic_path
 
 __all__ = ["export_geojson"]
@@ -47,7 +47,7 @@ def export_geojson(path: Path, targets: Sequence[Target]) -> None:
     _write(
         sink,
         np.array([shapely.to_wkb(t.geometry) for t in targets], object),
-        target_arrays(targets),
+        column_arrays(TARGET_COLUMNS, target_rows(targets)),
         [column.name for column in TARGET_COLUMNS],
         layer="targets",
         driver="GeoJSON",

@@ -16,9 +16,9 @@ import shapely
 from numpy.typing import NDArray
 
 from groundshift.errors import OutputError
-from groundshift.export._records import TARGET_COLUMNS, target_arrays
 from groundshift.inventory import Target
-from groundshift.inventory._tables import OGR_ERRORS
+from groundshift.inventory.columns import TARGET_COLUMNS, column_arrays, target_rows
+from groundshift.inventory.tables import OGR_ERRORS
 from groundshift.io.atomic import atomic_path
 
 __all__ = ["FIELDS", "export_shapefile"]
@@ -66,9 +66,12 @@ def export_shapefile(path: Path, targets: Sequence[Target]) -> tuple[str, ...]:
     path = Path(path)
     if path.suffix.lower() != ".shp":
         raise ValueError(f"path must end in .shp, instead got {path}")
-    arrays = target_arrays(targets)
+    arrays = column_arrays(TARGET_COLUMNS, target_rows(targets))
     cut = np.zeros(len(targets), bool)
-    for column, array in zip(TARGET_COLUMNS, arrays, strict=True):
+    for k, (column, array) in enumerate(zip(TARGET_COLUMNS, arrays, strict=True)):
+        if column.type == "integer":
+            # Counts of pairs fit, and 64 bits are written as 18 digits, which some programs read as a real number.
+            arrays[k] = array.astype(np.int32)
         if column.type == "text":
             shortened = [_shortened(text) for text in array]
             cut |= np.array([a != b for a, b in zip(array, shortened, strict=True)], bool)

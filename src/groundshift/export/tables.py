@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from groundshift.export._records import SERIES_COLUMNS
 from groundshift.inventory import TargetSeries
+from groundshift.inventory.columns import SERIES_COLUMNS
 from groundshift.io.atomic import write_text
 
 __all__ = ["export_series"]

@@ -13,81 +13,28 @@ from shapely import Geometry, MultiPolygon, Polygon
 
 from groundshift.detect.detection import Detection
 from groundshift.errors import DamagedFileError, OutputError
-from groundshift.inventory._tables import (
-    OGR_ERRORS,
-    Column,
-    check_version,
-    column_array,
-    read_layer,
-    stamp_version,
-    write_layer,
+from groundshift.inventory.columns import (
+    DETECTION_COLUMNS,
+    RUN_COLUMNS,
+    SERIES_COLUMNS,
+    TARGET_COLUMNS,
+    column_arrays,
+    detection_rows,
+    run_rows,
+    series_arrays,
+    target_rows,
 )
-from groundshift.inventory.identity import distinct_ids
+from groundshift.inventory.identity import settle_ids
 from groundshift.inventory.model import Behaviour, Kind, Review, Run, Target, TargetSeries
 from groundshift.inventory.style import add_style
+from groundshift.inventory.tables import OGR_ERRORS, check_version, read_layer, stamp_version, write_layer
 from groundshift.inventory.targets import geodesic_area_m2
 from groundshift.io.atomic import atomic_path
 
-__all__ = ["SCHEMA_VERSION", "read_inventory", "read_runs", "read_series", "write_inventory"]
+__all__ = ["SCHEMA_VERSION", "checked_polygon", "read_inventory", "read_runs", "read_series", "write_inventory"]
 
 SCHEMA_VERSION = 1
 """Raised when a column changes its meaning or goes; a reader refuses what is newer than itself."""
-
-_TARGETS = (
-    Column("id", "text"),
-    Column("kind", "text"),
-    Column("score", "real"),
-    Column("tracks", "text"),
-    Column("evidence", "text"),
-    Column("first_seen", "date"),
-    Column("last_seen", "date"),
-    Column("area_m2", "real"),
-    Column("velocity_los_mm_yr", "real"),
-    Column("velocity_sigma_mm_yr", "real"),
-    Column("velocity_slope_mm_yr", "real"),
-    Column("slope_deg", "real"),
-    Column("aspect_deg", "real"),
-    Column("mean_coherence", "real"),
-    Column("n_pairs", "integer"),
-    Column("behaviour", "text"),
-    Column("review", "text"),
-    Column("note", "text"),
-)
-
-_DETECTIONS = (
-    Column("target", "text"),
-    Column("score", "real"),
-    Column("detector", "text"),
-    Column("track", "text"),
-    Column("window", "text"),
-    Column("directions", "text"),
-    Column("velocity_los_mm_yr", "real"),
-    Column("velocity_sigma_mm_yr", "real"),
-    Column("significance", "real"),
-    Column("mean_coherence", "real"),
-    Column("n_pairs", "integer"),
-    Column("slope_deg", "real"),
-    Column("aspect_deg", "real"),
-)
-
-_RUNS = (
-    Column("started", "time"),
-    Column("version", "text"),
-    Column("command", "text"),
-    Column("tracks", "text"),
-    Column("first_date", "date"),
-    Column("last_date", "date"),
-    Column("n_pairs", "integer"),
-    Column("parameters", "text"),
-)
-
-_SERIES = (
-    Column("target", "text"),
-    Column("track", "text"),
-    Column("date", "date"),
-    Column("displacement_mm", "real"),
-    Column("sigma_mm", "real"),
-)
 
 
 def write_inventory(
@@ -124,26 +71,25 @@ def write_inventory(
     name, times = Counter(t.id for t in targets).most_common(1)[0] if targets else ("", 0)
     if times > 1:
         raise ValueError(f"targets must have distinct ids, instead got {name!r} {times} times")
-    found = [(t.id, d) for t in targets for d in t.detections]
     with atomic_path(path) as temporary:
         try:
             write_layer(
                 temporary,
                 "targets",
-                _TARGETS,
-                _columns(_TARGETS, [_target_row(t) for t in targets]),
+                TARGET_COLUMNS,
+                column_arrays(TARGET_COLUMNS, target_rows(targets)),
                 [t.geometry for t in targets],
             )
             write_layer(
                 temporary,
                 "detections",
-                _DETECTIONS,
-                _columns(_DETECTIONS, [_detection_row(i, d) for i, d in found]),
-                [d.polygon for _, d in found],
+                DETECTION_COLUMNS,
+                column_arrays(DETECTION_COLUMNS, detection_rows(targets)),
+                [d.polygon for t in targets for d in t.detections],
                 geometry_type="Polygon",
             )
-            write_layer(temporary, "runs", _RUNS, _columns(_RUNS, [_run_row(r) for r in runs]))
-            write_layer(temporary, "series", _SERIES, _series_columns(series))
+            write_layer(temporary, "runs", RUN_COLUMNS, column_arrays(RUN_COLUMNS, run_rows(runs)))
+            write_layer(temporary, "series", SERIES_COLUMNS, series_arrays(series))
             add_style(temporary)
             stamp_version(temporary, SCHEMA_VERSION)
         except (*OGR_ERRORS, sqlite3.Error) as error:
@@ -175,13 +121,13 @@ def read_inventory(path: Path) -> list[Target]:
     """
     path = Path(path)
     check_version(path, SCHEMA_VERSION)
-    values, geometries = read_layer(path, "targets", _TARGETS)
+    values, geometries = read_layer(path, "targets", TARGET_COLUMNS)
     detections = _read_detections(path)
     polygons = [
-        _polygon(path, "target", name or f"row {row + 1}", shape)
+        checked_polygon(path, "target", name or f"row {row + 1}", shape)
         for row, (name, shape) in enumerate(zip(values["id"], geometries, strict=True))
     ]
-    stored, values["id"] = values["id"], _settle_ids(values["id"], polygons)
+    stored, values["id"] = values["id"], settle_ids(values["id"], polygons)
     times = Counter(stored)
     targets = []
     for row, polygon in enumerate(polygons):
@@ -196,9 +142,9 @@ def read_runs(path: Path) -> list[Run]:
     """Read the runs of an inventory, oldest first; raises as `read_inventory` does."""
     path = Path(path)
     check_version(path, SCHEMA_VERSION)
-    values, _ = read_layer(path, "runs", _RUNS)
+    values, _ = read_layer(path, "runs", RUN_COLUMNS)
     runs = []
-    for row in zip(*(values[c.name] for c in _RUNS), strict=True):
+    for row in zip(*(values[c.name] for c in RUN_COLUMNS), strict=True):
         started, version, command, tracks, first, last, n_pairs, parameters = row
         if started is None or first is None or last is None:
             raise DamagedFileError(f"{path}: a row of layer 'runs' lacks a date; restore it from a copy")
@@ -221,9 +167,9 @@ def read_series(path: Path) -> list[TargetSeries]:
     """Read the displacement series of an inventory; raises as `read_inventory` does."""
     path = Path(path)
     check_version(path, SCHEMA_VERSION)
-    values, _ = read_layer(path, "series", _SERIES)
+    values, _ = read_layer(path, "series", SERIES_COLUMNS)
     rows: dict[tuple[str, str], list[tuple[date, float, float]]] = {}
-    for target, track, day, displacement, sigma in zip(*(values[c.name] for c in _SERIES), strict=True):
+    for target, track, day, displacement, sigma in zip(*(values[c.name] for c in SERIES_COLUMNS), strict=True):
         if target is None or day is None:
             raise DamagedFileError(f"{path}: a row of layer 'series' lacks target or date; restore it from a copy")
         rows.setdefault((target, track or ""), []).append((day, _number(displacement), _number(sigma)))
@@ -239,71 +185,38 @@ def read_series(path: Path) -> list[TargetSeries]:
     ]
 
 
-def _columns(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> list[Any]:
-    """Turn rows into one array per column."""
-    return [column_array(column, [row[i] for row in rows]) for i, column in enumerate(columns)]
+def checked_polygon(path: Path, what: str, name: str, shape: Geometry | None) -> Polygon | MultiPolygon:
+    """Return a geometry of an inventory as a polygon, a single one where it has one part.
 
+    Parameters
+    ----------
+    path : path
+        The file, named if something is wrong.
+    what, name : str
+        What the geometry belongs to, such as `target` and its id.
+    shape : geometry or None
+        As it was read.
 
-def _target_row(t: Target) -> tuple[object, ...]:
-    """Values of a target in the order of its columns."""
-    joined = {"tracks": ",".join(t.tracks), "evidence": ",".join(t.evidence)}
-    return tuple(joined[c.name] if c.name in joined else getattr(t, c.name) for c in _TARGETS)
-
-
-def _detection_row(target: str, d: Detection) -> tuple[object, ...]:
-    """Values of a detection in the order of its columns."""
-    return (
-        target,
-        d.score,
-        d.detector,
-        d.track,
-        d.window,
-        ",".join(d.directions),
-        d.velocity,
-        d.velocity_sigma,
-        d.significance,
-        d.mean_coherence,
-        d.n_pairs,
-        d.slope,
-        d.aspect,
-    )
-
-
-def _run_row(r: Run) -> tuple[object, ...]:
-    """Values of a run in the order of its columns."""
-    started = r.started if r.started.tzinfo is None else r.started.astimezone(UTC).replace(tzinfo=None)
-    return (
-        started,
-        r.version,
-        r.command,
-        ",".join(r.tracks),
-        r.first_date,
-        r.last_date,
-        r.n_pairs,
-        r.parameters,
-    )
-
-
-def _series_columns(series: Sequence[TargetSeries]) -> list[Any]:
-    """Lay all series end to end, one array per column."""
-    names = [(s.target, s.track, len(s.dates)) for s in series]
-    return [
-        column_array(_SERIES[0], [target for target, _, n in names for _ in range(n)]),
-        column_array(_SERIES[1], [track for _, track, n in names for _ in range(n)]),
-        np.concatenate([np.empty(0, "datetime64[D]"), *(s.dates.astype("datetime64[D]") for s in series)]),
-        np.concatenate([np.empty(0), *(np.asarray(s.displacement_mm, np.float64) for s in series)]),
-        np.concatenate([np.empty(0), *(np.asarray(s.sigma_mm, np.float64) for s in series)]),
-    ]
+    Raises
+    ------
+    DamagedFileError
+        If it is no polygon, or an empty one.
+    """
+    if not isinstance(shape, Polygon | MultiPolygon) or shape.is_empty:
+        raise DamagedFileError(f"{path}: {what} {name} has no polygon; draw one or delete the row")
+    if isinstance(shape, MultiPolygon) and len(shape.geoms) == 1:
+        return shape.geoms[0]
+    return shape
 
 
 def _read_detections(path: Path) -> dict[str, list[Detection]]:
     """Read the detections by the id of their target."""
-    values, geometries = read_layer(path, "detections", _DETECTIONS)
+    values, geometries = read_layer(path, "detections", DETECTION_COLUMNS)
     by_target: dict[str, list[Detection]] = {}
-    for row, shape in zip(zip(*(values[c.name] for c in _DETECTIONS), strict=True), geometries, strict=True):
+    for row, shape in zip(zip(*(values[c.name] for c in DETECTION_COLUMNS), strict=True), geometries, strict=True):
         target, score, detector, track, window, directions, *numbers = row
         velocity, sigma, significance, coherence, n_pairs, slope, aspect = numbers
-        polygon = _polygon(path, "a detection of target", str(target), shape)
+        polygon = checked_polygon(path, "a detection of target", str(target), shape)
         if not isinstance(polygon, Polygon):
             raise DamagedFileError(f"{path}: a detection of target {target!r} has several polygons; restore it")
         by_target.setdefault(str(target), []).append(
@@ -334,20 +247,6 @@ _CHOICES: dict[str, tuple[tuple[str, ...], str]] = {
 _REAL = {f.name for f in fields(Target) if f.type is float}
 
 
-def _settle_ids(stored: Sequence[str | None], polygons: Sequence[Polygon | MultiPolygon]) -> list[str]:
-    """Name what has no id, or one that a larger polygon has too, after its place."""
-    names: dict[int, str] = {}
-    used: set[str] = set()
-    for row in sorted(range(len(stored)), key=lambda row: -polygons[row].area):
-        name = stored[row]
-        if name and name not in used:
-            used.add(name)
-            names[row] = name
-    rest = [row for row in range(len(stored)) if row not in names]
-    names.update(zip(rest, distinct_ids([polygons[row] for row in rest], used), strict=True))
-    return [names[row] for row in range(len(stored))]
-
-
 def _target(path: Path, row: dict[str, Any], polygon: Polygon | MultiPolygon, own: Sequence[Detection]) -> Target:
     """Make a target of a row, with what people may have typed into it."""
     for name, (choices, default) in _CHOICES.items():
@@ -368,15 +267,6 @@ def _target(path: Path, row: dict[str, Any], polygon: Polygon | MultiPolygon, ow
     row["note"] = row["note"] or ""
     del row["tracks"], row["evidence"]  # they follow from the detections
     return Target(geometry=polygon, detections=tuple(own), **row)
-
-
-def _polygon(path: Path, what: str, name: str, shape: Geometry | None) -> Polygon | MultiPolygon:
-    """Return a geometry as a polygon, a single one where it has one part."""
-    if not isinstance(shape, Polygon | MultiPolygon) or shape.is_empty:
-        raise DamagedFileError(f"{path}: {what} {name} has no polygon; draw one or delete the row")
-    if isinstance(shape, MultiPolygon) and len(shape.geoms) == 1:
-        return shape.geoms[0]
-    return shape
 
 
 def _split(text: str | None) -> tuple[str, ...]:

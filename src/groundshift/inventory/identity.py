@@ -17,7 +17,7 @@ from shapely import MultiPolygon, Polygon, STRtree
 from groundshift.checks import check_within
 from groundshift.inventory.model import Target
 
-__all__ = ["carry_identity", "distinct_ids", "is_current", "location_id"]
+__all__ = ["carry_identity", "distinct_ids", "is_current", "location_id", "mark_of", "settle_ids", "unmarked"]
 
 _ALPHABET = "0123456789bcdefghjkmnpqrstuvwxyz"
 _CHARACTERS = 7
@@ -87,6 +87,33 @@ def distinct_ids(geometries: Sequence[Polygon | MultiPolygon], taken: Iterable[s
     return names
 
 
+def settle_ids(stored: Sequence[str | None], polygons: Sequence[Polygon | MultiPolygon]) -> list[str]:
+    """Name what has no name, or one that a larger polygon has too, after its place.
+
+    Parameters
+    ----------
+    stored : sequence of str or None
+        Names as a file has them; people may have drawn polygons without one, or cut one in two.
+    polygons : sequence of polygons
+        As many, in longitude and latitude, not empty.
+
+    Returns
+    -------
+    list of str
+        One name per polygon, all different; that of the largest of its bearers stays.
+    """
+    names: dict[int, str] = {}
+    used: set[str] = set()
+    for row in sorted(range(len(stored)), key=lambda row: -polygons[row].area):
+        name = stored[row]
+        if name and name not in used:
+            used.add(name)
+            names[row] = name
+    rest = [row for row in range(len(stored)) if row not in names]
+    names.update(zip(rest, distinct_ids([polygons[row] for row in rest], used), strict=True))
+    return [names[row] for row in range(len(stored))]
+
+
 def carry_identity(
     new: Sequence[Target],
     old: Sequence[Target],
@@ -154,7 +181,7 @@ def carry_identity(
                 first_seen=min(past.first_seen, target.first_seen),
                 last_seen=max(past.last_seen, target.last_seen),
                 review=past.review,
-                note=_unmarked(past.note),
+                note=unmarked(past.note),
             )
         result.append(replace(target, id=names[i]))
     swallowed: dict[int, int] = {}
@@ -172,7 +199,18 @@ def carry_identity(
 
 def is_current(target: Target) -> bool:
     """Whether the last run that looked at the place of `target` has seen it, as `carry_identity` left it."""
-    return _MARK.search(target.note) is None
+    return not mark_of(target.note)
+
+
+def mark_of(note: str) -> str:
+    """Return the mark that a survey has put at the end of a note, such as `[not seen since 2021-06-27]`, or nothing."""
+    found = _MARK.search(note)
+    return found[0].strip() if found else ""
+
+
+def unmarked(note: str) -> str:
+    """Return what people have written in a note: without the mark of a survey."""
+    return _MARK.sub("", note).strip() if mark_of(note) else note
 
 
 def _overlaps(new: Sequence[Target], old: Sequence[Target], min_overlap: float) -> list[tuple[int, int]]:
@@ -199,11 +237,6 @@ def _free(name: str, used: set[str]) -> str:
     return candidate
 
 
-def _unmarked(note: str) -> str:
-    """Take our mark out of a note."""
-    return _MARK.sub("", note).strip() if _MARK.search(note) else note
-
-
 def _marked(target: Target, mark: str) -> Target:
     """Return the target with `mark` as the only mark of its note."""
-    return replace(target, note=f"{_unmarked(target.note)} {mark}".strip())
+    return replace(target, note=f"{unmarked(target.note)} {mark}".strip())

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, cast, get_args
 import shapely
 
 from groundshift.errors import DamagedFileError, GroundshiftError, MissingFileError, OutputError, UnknownFormatError
-from groundshift.inventory.geopackage import SCHEMA_VERSION, _polygon, _settle_ids
-from groundshift.inventory.identity import _MARK, _unmarked
+from groundshift.inventory.geopackage import SCHEMA_VERSION, checked_polygon
+from groundshift.inventory.identity import mark_of, settle_ids, unmarked
 from groundshift.inventory.model import Review
 
 __all__ = ["LONGEST_NOTE", "ReviewConflictError", "ReviewState", "hold_reviews", "read_reviews", "set_review"]
@@ -223,9 +223,9 @@ def _write(
     connection.execute("BEGIN IMMEDIATE")
     try:
         row = _find(path, connection, target_id)
-        mark = _MARK.search(row.state.note)
-        note = _unmarked(wanted.note).rstrip()
-        wanted = wanted._replace(note=f"{note} {mark.group().strip()}".strip() if mark else note)
+        mark = mark_of(row.state.note)
+        note = unmarked(wanted.note).rstrip()
+        wanted = wanted._replace(note=f"{note} {mark}".strip() if mark else note)
         if row.state != seen:
             raise ReviewConflictError(_changed(target_id, seen, row.state), row.state)
         if row.state != wanted:
@@ -261,7 +261,7 @@ def _rows(path: Path, connection: sqlite3.Connection) -> list[_Row]:
     stored = [None if name is None else str(name) for _, name, _, _ in found]
     names = cast("list[str]", stored)
     if len({name for name in stored if name}) < len(stored):
-        names = _settle_ids(stored, _shapes(path, connection, stored))
+        names = settle_ids(stored, _shapes(path, connection, stored))
     return [
         _Row(number, name, _state(path, name, review, note))
         for name, (number, _, review, note) in zip(names, found, strict=True)
@@ -290,7 +290,7 @@ def _shapes(path: Path, connection: sqlite3.Connection, names: list[str | None])
     for number, (blob,) in enumerate(connection.execute(f"SELECT {quoted} FROM targets ORDER BY rowid")):
         name = names[number]
         what = name if name and times[name] == 1 else f"row {number + 1}"
-        shapes.append(_polygon(path, "target", what, _geometry(blob)))
+        shapes.append(checked_polygon(path, "target", what, _geometry(blob)))
     return shapes
 
 

@@ -18,8 +18,9 @@ from shapely import MultiPolygon
 
 from groundshift.checks import check_within
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError
-from groundshift.inventory._tables import OGR_ERRORS, Column, column_array, write_layer
+from groundshift.inventory.columns import Column, column_array
 from groundshift.inventory.model import Target
+from groundshift.inventory.tables import OGR_ERRORS, write_layer
 from groundshift.io.atomic import atomic_path, write_text
 
 __all__ = [

@@ -4,6 +4,7 @@ Nothing here opens a file. All text may come from a user's files: it is escaped 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -33,6 +34,7 @@ __all__ = [
     "flatten_settings",
     "headline_of",
     "significance_histogram",
+    "with_minus_signs",
     "write_number",
 ]
 
@@ -258,14 +260,23 @@ def headline_of(content: ReportContent) -> str:
 
 
 def flatten_settings(settings: Mapping[str, object], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as lines of dotted names and values."""
+    """Return nested settings as lines of dotted names and values, the values as in `run.yaml`."""
     lines: list[tuple[str, str]] = []
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             lines += flatten_settings(value, f"{prefix}{key}.")
         else:
-            lines.append((f"{prefix}{key}", str(value)))
+            lines.append((f"{prefix}{key}", _setting(value)))
     return lines
+
+
+def _setting(value: object) -> str:
+    """Write one value as YAML does."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_setting, value))}]"
+    return str(value)
 
 
 def write_number(value: float | None, digits: int = 0, sign: bool = False) -> str:
@@ -276,6 +287,17 @@ def write_number(value: float | None, digits: int = 0, sign: bool = False) -> st
     if float(text.replace(",", "")) == 0:
         text = text.lstrip("+-")
     return text.replace("-", "−").replace(",", "\u202f")
+
+
+def with_minus_signs(text: str) -> str:
+    """Write minus signs in front of numbers as such; hyphens in dates, names and ranges stay.
+
+    Examples
+    --------
+    >>> with_minus_signs("-3.1 mm/yr (95 %: -5 to -1) since 2018-03-27, T-135")
+    '−3.1 mm/yr (95 %: −5 to −1) since 2018-03-27, T-135'
+    """
+    return re.sub(r"(?<![\w.)-])-(?=\d)", "−", text)
 
 
 def _surroundings(target: Target, smallest_m: float) -> Bounds:

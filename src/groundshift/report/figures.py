@@ -165,7 +165,7 @@ def pairs_per_month_figure(used: Sequence[Pair], unused: Sequence[Pair] = ()) ->
     axes.bar(place, kept, width=0.85, color="#0072B2", label="used")
     if unused:
         axes.bar(place, left, bottom=kept, width=0.85, color="#B0B0B0", label="not used")
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, fontsize=8, borderaxespad=0.2)
     years = max(1, math.ceil(months / 12 / 8))
     ticks = [i for i in range(months) if (first + i) % 12 == 0 and (first + i) // 12 % years == 0]
     if len(ticks) < 2:
@@ -198,6 +198,9 @@ def to_svg_text(fig: Figure, *, key: str) -> str:
     text = sink.getvalue()
     text = text[text.index("<svg") :].replace(_INK, "currentColor")
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    # Matplotlib's rule for all elements would be one for the whole page: said of the picture, its elements inherit it.
+    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
+    text = text.replace("<svg", '<svg stroke-linejoin="round" stroke-linecap="butt"', 1)
     # Ids of groups are numbered the same way in every figure; nothing points at them. Clip paths keep their hashes.
     text = re.sub(r'<g id="[A-Za-z_.0-9]+">', "<g>", text)
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"|height="[\d.]+pt" width="[\d.]+pt"', "", text, count=1)

@@ -7,6 +7,7 @@ the same page, which then asks its own server for what belongs to a target.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,12 @@ from groundshift.report.content import (
     extent_of,
     flatten_settings,
     headline_of,
+    with_minus_signs,
     write_number,
 )
 from groundshift.report.embedding import no_end_tag, script_digest, to_json
 from groundshift.report.figures import histogram_figure, pairs_per_month_figure, to_svg_text
-from groundshift.report.layers import colour_stops, round_limit, to_mercator
+from groundshift.report.layers import colour_stops, round_limit, share_scales, to_mercator
 from groundshift.report.network import network_figure
 from groundshift.report.overview import KINDS, make_overview
 from groundshift.report.pictures import draw_patch
@@ -97,7 +99,7 @@ def render_report(content: ReportContent, *, live: Mapping[str, object] | None =
         scripts=[Markup(text) for text in scripts],
         overview=overview,
         speed={"limit": speed, "stops": colour_stops("RdBu")},
-        rows=[_row(target) for target in content.targets],
+        rows=_rows(content.targets),
         cards=cards,
         parts=parts,
         panel={"item": series_figure(), "data": to_json(data.for_page())} if with_panel else None,
@@ -122,6 +124,7 @@ def _environment() -> Environment:
     """Return what renders templates."""
     environment = Environment(loader=_LOADER, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["number"] = write_number
+    environment.filters["minus"] = with_minus_signs
     environment.globals["kinds"] = {kind: {"colour": line, "path": path} for kind, (_, line, path) in KINDS.items()}
     return environment
 
@@ -132,15 +135,20 @@ def _source(name: str) -> str:
 
 
 def _speed_scale(targets: Sequence[Target]) -> float:
-    """Return the speed in mm/yr at which colours end."""
-    return round_limit(np.array([t.velocity_los_mm_yr for t in targets], np.float64))
+    """Return the speed in mm/yr at which colours end; a few are faster, so that most can be told apart."""
+    return round_limit(np.array([t.velocity_los_mm_yr for t in targets], np.float64), percentile=90.0)
 
 
-def _row(target: Target) -> dict[str, Any]:
-    """Return a target as the table shows it."""
-    west, south, east, north = target.geometry.bounds
-    (left, bottom), (right, top) = to_mercator(west, south), to_mercator(east, north)
-    return {"target": target, "box": f"{left:.0f},{bottom:.0f},{right:.0f},{top:.0f}"}
+def _rows(targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """Return the targets as the table shows them, best first; `number` is their place among those given."""
+    number = {id(t): k for k, t in enumerate(targets)}
+    rows = []
+    for target in best_targets(targets, len(targets)):
+        west, south, east, north = target.geometry.bounds
+        (left, bottom), (right, top) = to_mercator(west, south), to_mercator(east, north)
+        box = f"{left:.0f},{bottom:.0f},{right:.0f},{top:.0f}"
+        rows.append({"target": target, "number": number[id(target)], "box": box})
+    return rows
 
 
 def _given_patches(content: ReportContent, targets: Sequence[Target]) -> Mapping[str, Sequence[Patch]]:
@@ -189,7 +197,7 @@ def _part(
     ]
     if not told and content.series:
         told = [{"track": "", "style": None, "reason": "none was made for this target.", "facts": ()}]
-    around = [Patch(s.track, s.bounds, s.layers) for s in series if s.layers and s.bounds is not None]
+    around = _alike([Patch(s.track, s.bounds, s.layers) for s in series if s.layers and s.bounds is not None])
     missing = [*(["maps"] if around and not side else []), *(["series"] if series and not held else [])]
     note = f"The {' and '.join(missing)} of this target are left out to keep this file small" if missing else ""
     return {
@@ -198,9 +206,15 @@ def _part(
         "plot": draw_small(content, series) if side else None,
         "series": told,
         "maps": [draw_patch(patch, target, side) for patch in around if side],
-        "patches": [draw_patch(patch, target, side) for patch in patches],
+        "patches": [draw_patch(patch, target, side) for patch in _alike(patches, fit=True)],
         "note": f"{note}; groundshift view shows them." if note else "",
     }
+
+
+def _alike(patches: Sequence[Patch], *, fit: bool = False) -> list[Patch]:
+    """Return maps that are looked at side by side with common scales."""
+    shared = share_scales([p.layers for p in patches], fit=fit)
+    return [replace(patch, layers=layers) for patch, layers in zip(patches, shared, strict=True)]
 
 
 def _track(track: TrackContent, number: int) -> dict[str, Any]:

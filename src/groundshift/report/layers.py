@@ -8,7 +8,8 @@ one slope looks the same on both. Every scale offered here can be told apart wit
 
 import io
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
@@ -30,6 +31,7 @@ __all__ = [
     "reduce_by",
     "render_layer",
     "round_limit",
+    "share_scales",
     "to_mercator",
 ]
 
@@ -126,7 +128,7 @@ def make_layer(
         Another unit than the usual one, such as `mm/yr per 40 m`.
     vmax : float, optional
         Upper end of the scale; a signed scale is symmetric. By default the scale of the kind, or, where the kind has
-        none, the 99th percentile of the magnitudes rounded up to 1, 2 or 5 times a power of ten.
+        none, the 99th percentile of the magnitudes, rounded up as `round_limit` does.
 
     Raises
     ------
@@ -270,14 +272,48 @@ def _block_sum(values: NDArray[np.float64], rows: NDArray[np.intp], columns: NDA
     return np.asarray(np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1))
 
 
-def round_limit(values: NDArray[np.floating[Any]]) -> float:
-    """Return the 99th percentile of the magnitudes, rounded up to 1, 2 or 5 times a power of ten; 1 if none."""
+def round_limit(values: NDArray[np.floating[Any]], percentile: float = 99.0) -> float:
+    """Return a percentile of the magnitudes, rounded up to 1, 1.5, 2, 3, 4, 5, 6 or 8 times 10^n; 1 if none."""
     finite = np.abs(values[np.isfinite(values)])
-    top = float(np.percentile(finite, 99)) if finite.size else 0.0
+    top = float(np.percentile(finite, percentile)) if finite.size else 0.0
     if top <= 0:
         return 1.0
     power: float = 10.0 ** math.floor(math.log10(top))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= top * (1 - 1e-9))
+    steps = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+    return next(step * power for step in steps if step * power >= top * (1 - 1e-9))
+
+
+def share_scales(maps: Sequence[Sequence[Layer]], *, named: bool = False, fit: bool = False) -> list[tuple[Layer, ...]]:
+    """Give layers of the same unit and colours the same limits, so that they can be compared by eye.
+
+    Parameters
+    ----------
+    maps : sequence of sequences of Layer
+        Such as those of several tracks; they come back in the same arrangement.
+    named : bool
+        Let only layers of the same name share limits, as those of which one at a time is looked at.
+    fit : bool
+        Let signed scales of velocities and their gradients end where they do on these layers, by `round_limit`: what is
+        cut out of a large scene may lie far beyond or below the limits of the scene.
+    """
+
+    def kind(layer: Layer) -> tuple[str, str, str, bool]:
+        return layer.name if named else "", layer.unit, layer.cmap, layer.base
+
+    limits: dict[tuple[str, str, str, bool], tuple[float, float]] = {}
+    for layer in (layer for some in maps for layer in some):
+        low, high = layer.vmin, layer.vmax
+        if fit and low == -high and layer.unit.startswith("mm/yr"):
+            high = round_limit(layer.values)
+            low = -high
+        before = limits.get(kind(layer), (low, high))
+        limits[kind(layer)] = min(low, before[0]), max(high, before[1])
+
+    def shared(layer: Layer) -> Layer:
+        low, high = limits[kind(layer)]
+        return replace(layer, vmin=low, vmax=high)
+
+    return [tuple(shared(layer) for layer in some) for some in maps]
 
 
 def _colour_map(name: str) -> Colormap:

@@ -15,7 +15,7 @@ from shapely import MultiPolygon, Polygon, get_num_coordinates
 from groundshift.inventory.model import Kind, Target
 from groundshift.report.content import ReportContent, write_number
 from groundshift.report.embedding import data_uri, to_json
-from groundshift.report.layers import Bounds, colour_stops, on_mercator, to_mercator
+from groundshift.report.layers import Bounds, colour_stops, on_mercator, share_scales, to_mercator
 from groundshift.report.pictures import parts_of, rings_of
 
 __all__ = ["KINDS", "Overview", "make_overview"]
@@ -54,6 +54,8 @@ def make_overview(content: ReportContent, bounds: Bounds, fill: float) -> Overvi
         y_range=Range1d(start=south, end=north),
         x_axis_type="mercator",
         y_axis_type="mercator",
+        x_axis_label="longitude (°)",
+        y_axis_label="latitude (°)",
         tools="pan,wheel_zoom,box_zoom,reset,save",
         active_scroll="wheel_zoom",
         sizing_mode="stretch_both",
@@ -61,7 +63,10 @@ def make_overview(content: ReportContent, bounds: Bounds, fill: float) -> Overvi
     )
     plot.toolbar.logo = None
     plot.grid.visible = False
-    layers = [(number, layer) for number, track in enumerate(content.tracks) for layer in track.layers]
+    plot.axis.major_label_text_font_size = plot.axis.axis_label_text_font_size = "12px"
+    # All tracks are shown at once, with one colour bar.
+    maps = share_scales([track.layers for track in content.tracks], named=True)
+    layers = [(number, layer) for number, some in enumerate(maps) for layer in some]
     layers.sort(key=lambda item: not item[1].base)
     share = min(_LAYER_PIXELS, _MAP_PIXELS // max(1, len(layers)))
     about: list[dict[str, Any]] = []
@@ -146,7 +151,6 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
         name="targets",
     )
     view = CDSView(filter=BooleanFilter(booleans=[True] * len(targets), name="shown"))
-    steady = {"nonselection_fill_alpha": 0.55, "nonselection_line_alpha": 1.0, "selection_fill_alpha": 0.55}
     plot.multi_polygons(
         "xs",
         "ys",
@@ -170,7 +174,10 @@ def _add_targets(plot: Any, targets: Sequence[Target], fill: float) -> None:
         line_color="line",
         line_width=2,
         selection_line_width=4,
-        **steady,
+        # The layer is to be seen inside the chosen target.
+        selection_fill_alpha=0.0,
+        nonselection_fill_alpha=0.55,
+        nonselection_line_alpha=1.0,
     )
     scatter = plot.scatter(
         "x",

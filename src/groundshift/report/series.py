@@ -12,7 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from bokeh.core.types import ID
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, HoverTool, Range1d
+from bokeh.models import (
+    ColumnDataSource,
+    CompositeTicker,
+    DatetimeTicker,
+    DatetimeTickFormatter,
+    HoverTool,
+    MonthsTicker,
+    Range1d,
+)
 from bokeh.plotting import figure
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
@@ -26,6 +34,8 @@ __all__ = ["PlotData", "TrackStyle", "draw_small", "series_figure", "style_of"]
 
 _MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star")
 _UNKNOWN = -32768
+_SHADE = "#888888"
+"""Of times that no pair spans, where there is one track only."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 480, 170, 44, 20, 8
 """Size of the small drawing, and the margins of its frame, in its own units."""
 
@@ -67,6 +77,7 @@ class PlotData:
         days = [np.frombuffer(key, "<i4") for key in self._days]
         return {
             "tracks": self._styles,
+            "shade": _SHADE,
             # The first day, then steps.
             "days": [[int(d[0]), *np.diff(d).tolist()] for d in days],
             "items": self._items,
@@ -102,22 +113,27 @@ def series_figure() -> Markup:
         x_axis_type="datetime",
         x_range=Range1d(start=0, end=1),
         y_range=Range1d(start=0, end=1),
-        y_axis_label="towards the satellite (mm)",
-        height=300,
+        y_axis_label="displacement towards the satellite (mm)",
+        height=320,
         sizing_mode="stretch_width",
         tools="pan,box_zoom,wheel_zoom,reset,save",
         output_backend="canvas",
     )
     plot.toolbar.logo = None
     plot.xaxis.formatter = DatetimeTickFormatter(years="%Y", months="%b %Y", days="%d %b %Y", hours="%d %b")
+    # The usual tickers write each year twice where half years would suit YearsTicker: few years are months here.
+    *usual, years = DatetimeTicker().tickers
+    plot.xaxis.ticker = CompositeTicker(tickers=[*usual, MonthsTicker(months=[0]), years], num_minor_ticks=0)
+    plot.axis.major_label_text_font_size = plot.axis.axis_label_text_font_size = "12px"
     plot.xgrid.visible = False
 
     def source(name: str, *columns: str) -> ColumnDataSource:
         return ColumnDataSource({column: [] for column in columns}, name=f"series-{name}")
 
     plot.vstrip(
-        x0="x0", x1="x1", source=source("gaps", "x0", "x1"), fill_color="#888888", fill_alpha=0.18, line_color=None
-    )
+        x0="x0", x1="x1", source=source("gaps", "x0", "x1", "colour"), fill_color="colour", fill_alpha=0.16,
+        line_color=None,
+    )  # fmt: skip
     plot.segment(
         x0="x", x1="x", y0="low", y1="high", source=source("bars", "x", "low", "high", "colour"),
         line_color="colour", line_alpha=0.55, line_width=1.2,
@@ -142,14 +158,15 @@ def series_figure() -> Markup:
 def draw_small(content: ReportContent, series: Sequence[SeriesContent]) -> Markup | None:
     """Draw the series of one target as SVG: points, bars of one standard error and the fit; None without any point.
 
-    Holds numbers and colours only, no text of a user.
+    No line leads across a break, and the time there is shaded. Holds numbers and colours only, no text of a user.
     """
     shown = [s for s in series if np.isfinite(s.displacement_mm).any()]
     if not shown:
         return None
     frame = _Frame(shown)
     among = [s.track for s in series]
-    parts = [frame.axes()]
+    parts = [frame.band(s, style_of(content, s.track, among).colour if len(shown) > 1 else _SHADE) for s in shown]
+    parts.append(frame.axes())
     for s in shown:
         colour = style_of(content, s.track, among).colour
         known = np.isfinite(s.displacement_mm)
@@ -159,12 +176,7 @@ def draw_small(content: ReportContent, series: Sequence[SeriesContent]) -> Marku
         dots = "".join(f"M{a:.1f} {b:.1f}h0" for a, b in zip(x, y, strict=True))
         parts.append(f'<path d="{bars}" stroke="{colour}" stroke-opacity=".5"/>')
         parts.append(f'<path d="{dots}" stroke="{colour}" stroke-width="4.5" stroke-linecap="round"/>')
-        if np.isfinite(s.fit_mm).sum() > 1:
-            fit = np.isfinite(s.fit_mm)
-            line = "L".join(
-                f"{a:.1f} {b:.1f}" for a, b in zip(frame.x(s.fit_dates[fit]), frame.y(s.fit_mm[fit]), strict=True)
-            )
-            parts.append(f'<path d="M{line}" stroke="{colour}" stroke-width="2" stroke-dasharray="6 3" fill="none"/>')
+        parts.append(f'<path d="{frame.fit(s)}" stroke="{colour}" stroke-width="1.6" stroke-dasharray="6 3"/>')
     return Markup("".join(parts))
 
 
@@ -190,13 +202,33 @@ class _Frame:
         """Place displacements."""
         return _TOP + (self.top - np.asarray(mm)) * self.per_mm
 
+    def fit(self, series: SeriesContent) -> str:
+        """Place the line of the fit, one piece between breaks."""
+        known = np.isfinite(series.fit_mm)
+        dates, values = series.fit_dates[known], series.fit_mm[known]
+        piece = np.searchsorted(_breaks(series), dates, side="right")
+        path = ""
+        for k, (x, y) in enumerate(zip(self.x(dates), self.y(values), strict=True)):
+            path += f"{'L' if k and piece[k] == piece[k - 1] else 'M'}{x:.1f} {y:.1f}"
+        return path
+
+    def band(self, series: SeriesContent, colour: str) -> str:
+        """Shade the time across each break."""
+        parts = []
+        for after in _breaks(series):
+            ends = np.append(series.dates[series.dates < after][-1:], after)
+            left, right = self.x(ends)[[0, -1]]
+            box = f'x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_HEIGHT - _BOTTOM - _TOP}"'
+            parts.append(f'<rect {box} fill="{colour}" fill-opacity=".16"/>')
+        return "".join(parts)
+
     def _across(self, days: NDArray[np.int64]) -> NDArray[np.float64]:
         return _LEFT + 6 + (days - self.first) / (self.last - self.first) * (_WIDTH - _LEFT - 14)
 
     def axes(self) -> str:
         """Draw the frame with its numbers."""
         right, base = _WIDTH - 2, _HEIGHT - _BOTTOM
-        parts = [f'<path d="M{_LEFT} {_TOP}V{base}H{right}" class="axis"/>']
+        parts = [f'<path d="M{_LEFT} {_TOP}V{base}H{right}" class="axis"/><text x="0" y="{_TOP + 3}">mm</text>']
         ticks = [v for v in MaxNLocator(4).tick_values(self.bottom, self.top) if self.bottom <= v <= self.top]
         for value, y in zip(ticks, self.y(np.array(ticks)), strict=True):
             text = f"{value:g}".replace("-", "−")
@@ -222,6 +254,11 @@ class _Frame:
         step = math.ceil(len(years) / 8)
         epoch = date(1970, 1, 1)
         return [((date(y, 1, 1) - epoch).days, str(y), "middle") for y in years if y % step == 0]
+
+
+def _breaks(series: SeriesContent) -> NDArray[np.datetime64]:
+    """Return the first days after each break."""
+    return np.array(series.breaks, "datetime64[D]")
 
 
 def _days(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:

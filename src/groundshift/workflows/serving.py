@@ -19,6 +19,7 @@ from typing import Any, cast
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
+from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
 
@@ -132,8 +133,8 @@ class _Handler(RequestHandler):
         self.finish({"error": text})
 
     def log_exception(self, kind: Any, value: Any, trace: Any) -> None:
-        """Log nothing but faults of our own."""
-        if not isinstance(value, HTTPError | GroundshiftError):
+        """Log nothing but faults of our own; a page may be closed while it is answered."""
+        if not isinstance(value, HTTPError | GroundshiftError | StreamClosedError):
             super().log_exception(kind, value, trace)
 
 

@@ -31,7 +31,7 @@
     return { about: document.adoptNode(page.querySelector(".about")), series: told.series, key: id };
   };
 
-  // ---- the form ----
+  // ---- the form, which a survey without targets has not ----
   const lines = (text) => text.replaceAll("\r\n", "\n").replaceAll("\r", "\n");
   const say = (text) => { byId("review-state").textContent = text; };
   const complain = (text) => {
@@ -53,7 +53,7 @@
     row.cells[13].textContent = state[1];
     document.dispatchEvent(new CustomEvent("groundshift:filter"));
   };
-  byId("note").addEventListener("input", () => {
+  byId("note")?.addEventListener("input", () => {
     if (chosen === null) return;
     const text = byId("note").value;
     if (text === lines(seen.get(chosen)[1])) {
@@ -98,7 +98,7 @@
     if (id === chosen) fill();
   };
   buttons.forEach((button) => button.addEventListener("click", () => save(button.dataset.review)));
-  byId("review").addEventListener("submit", (event) => { event.preventDefault(); save(null); });
+  byId("review")?.addEventListener("submit", (event) => { event.preventDefault(); save(null); });
 
   document.addEventListener("groundshift:pick", (event) => {
     const { row } = event.detail;

@@ -40,7 +40,10 @@
     let piece = null;
     times.forEach((time, k) => {
       if (Number.isNaN(values[k])) { piece = null; return; }
-      if (!piece || breaks.has(time)) { piece = { xs: [], ys: [] }; found.push(piece); }
+      if (!piece || breaks.some((first) => times[k - 1] < first && first <= time)) {
+        piece = { xs: [], ys: [] };
+        found.push(piece);
+      }
       piece.xs.push(time);
       piece.ys.push(values[k]);
     });
@@ -49,7 +52,7 @@
 
   const columnsOf = (table, items) => {
     const columns = {
-      gaps: { x0: [], x1: [] }, bars: { x: [], low: [], high: [], colour: [] }, lines: { xs: [], ys: [], colour: [] },
+      gaps: { x0: [], x1: [], colour: [] }, bars: { x: [], low: [], high: [], colour: [] }, lines: { xs: [], ys: [], colour: [] },
       points: { x: [], y: [], colour: [], marker: [], track: [], day: [], moved: [] }, fits: { xs: [], ys: [], colour: [] },
     };
     const told = [];
@@ -58,11 +61,12 @@
       const times = datesOf(table.days[item.days]);
       const values = numbers(item.mm);
       const sigma = numbers(item.sigma);
-      const breaks = new Set(item.breaks.map((d) => d * day));
+      const breaks = item.breaks.map((d) => d * day);
       times.forEach((time, k) => {
-        if (k > 0 && breaks.has(time)) {
+        if (k > 0 && breaks.includes(time)) {
           columns.gaps.x0.push(times[k - 1]);
           columns.gaps.x1.push(time);
+          columns.gaps.colour.push(items.length > 1 ? colour : table.shade);
         }
         if (Number.isNaN(values[k])) return;
         const error = Number.isNaN(sigma[k]) ? "" : ` ± ${rounded(sigma[k], 1)}`;
@@ -83,7 +87,7 @@
         columns.lines.colour.push(colour);
       });
       if (item.fit) {
-        pieces(datesOf(table.days[item.fit_days]), numbers(item.fit), new Set()).forEach((piece) => {
+        pieces(datesOf(table.days[item.fit_days]), numbers(item.fit), breaks).forEach((piece) => {
           columns.fits.xs.push(piece.xs);
           columns.fits.ys.push(piece.ys);
           columns.fits.colour.push(colour);
@@ -147,7 +151,7 @@
       colour.style.background = track.colour;
       line.append(colour, ` ${track.text}`);
       return line;
-    }), "Bars: one standard error; dashes: the fit; grey: no interferogram joins the dates.");
+    }), `Bars: one standard error; dashes: the fit${columns.gaps.x0.length ? "; shaded: no interferogram joins the dates" : ""}.`);
   };
 
   const show = async (index, row) => {

@@ -1,7 +1,9 @@
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
-  const rows = Array.from(document.querySelectorAll("#table tbody tr"));
+  // By number; the table itself begins with the best.
+  const rows = Array.from(document.querySelectorAll("#table tbody tr")).sort((a, b) => a.dataset.index - b.dataset.index);
+  const { compare: inWords } = new Intl.Collator("en", { numeric: true });
   let map = null;
   let picked = -1;
 
@@ -17,7 +19,7 @@
       if (Number.isNaN(a) || Number.isNaN(b)) return Number.isNaN(a) - Number.isNaN(b) || 0;
       return a - b;
     }
-    return a.localeCompare(b, "en", { numeric: true });
+    return inWords(a, b);
   };
   const heads = Array.from(document.querySelectorAll("#table thead th"));
   heads.forEach((head, column) => head.firstElementChild.addEventListener("click", () => {
@@ -30,7 +32,8 @@
       const unknown = Number.isNaN(a[0]) || Number.isNaN(b[0]);
       return down && !unknown ? compare(b[0], a[0]) : compare(a[0], b[0]);
     });
-    document.querySelector("#table tbody").append(...keyed.map((pair) => pair[1]));
+    // The blanks between the rows go: gathered at one end they make the browser take seconds for thousands of rows.
+    document.querySelector("#table tbody").replaceChildren(...keyed.map((pair) => pair[1]));
   }));
 
   const filter = () => {
@@ -91,7 +94,7 @@
     }
     if (map && from !== "map") {
       map.select(index);
-      map.fit(row.dataset.box.split(",").map(Number), 5);
+      map.show(row.dataset.box.split(",").map(Number));
     }
   };
   rows.forEach((row) => row.querySelector(".pick").addEventListener("click", (event) => {
@@ -145,19 +148,28 @@
     const outlines = named("outlines");
     const halo = named("halo");
     const marks = named("marks");
-    let home = about.home;
+    const { home } = about;
 
     // Equal scale on both axes, for any shape of the frame.
-    const fit = (box, widen = 1) => {
-      const [west, south, east, north] = box;
+    const fit = ([west, south, east, north]) => {
       const width = plot.inner_width || 800;
       const height = plot.inner_height || 500;
-      const least = widen > 1 ? 1500 : 1;
-      const scale = Math.max(((east - west) * widen) / width, ((north - south) * widen) / height, least / width);
+      const scale = Math.max((east - west) / width, (north - south) / height, 1 / width);
       const x = (west + east) / 2;
       const y = (south + north) / 2;
       plot.x_range.setv({ start: x - (scale * width) / 2, end: x + (scale * width) / 2 });
       plot.y_range.setv({ start: y - (scale * height) / 2, end: y + (scale * height) / 2 });
+    };
+    // A place with its surroundings, as far as there is a map of them.
+    const around = (low, high, first, last) => {
+      const half = Math.max(2.5 * (high - low), 750);
+      const middle = (low + high) / 2;
+      return [Math.max(middle - half, Math.min(first, low)), Math.min(middle + half, Math.max(last, high))];
+    };
+    const show = ([west, south, east, north]) => {
+      const [left, right] = around(west, east, home[0], home[2]);
+      const [bottom, top] = around(south, north, home[1], home[3]);
+      fit([left, bottom, right, top]);
     };
     // Small places are shown as marks; the marks go where outlines are large enough to be seen.
     const sizes = rows.map((row) => {
@@ -196,7 +208,7 @@
     plot.properties.inner_width.change.connect(resized);
     plot.properties.inner_height.change.connect(resized);
 
-    const show = () => {
+    const paintLayers = () => {
       const chosen = document.querySelector("input[name=layer]:checked");
       const name = chosen && chosen.value !== "" ? about.names[Number(chosen.value)] : null;
       const track = byId("track") ? byId("track").value : "";
@@ -209,6 +221,10 @@
         model.visible = here && (layer.base ? base : layer.name === name);
         model.glyph.global_alpha = { value: layer.base ? 1 : opacity };
         if (!layer.base && model.visible && !first) first = layer;
+      });
+      // Where tracks look from; with many of them only that of the chosen one.
+      document.querySelectorAll("#looks li").forEach((item, k, all) => {
+        item.hidden = track === "" ? all.length > 3 : item.dataset.track !== track;
       });
       const scale = byId("layer-scale");
       if (!scale) return;
@@ -228,7 +244,7 @@
       caption.textContent = first.unit ? `${first.name} (${first.unit})` : first.name;
       scale.append(caption, line);
     };
-    byId("controls").addEventListener("input", () => { show(); choose(); });
+    byId("controls").addEventListener("input", () => { paintLayers(); choose(); });
     byId("controls").addEventListener("submit", (event) => event.preventDefault());
 
     const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -239,14 +255,15 @@
       plot.border_fill_color = night ? "#14191d" : "#ffffff";
       plot.outline_line_color = night ? "#3b464f" : "#ccd3d8";
       [...plot.below, ...plot.left].forEach((axis) => axis.setv({
-        major_label_text_color: ink, axis_line_color: ink, major_tick_line_color: ink, minor_tick_line_color: null,
+        major_label_text_color: ink, axis_label_text_color: ink, axis_line_color: ink, major_tick_line_color: ink,
+        minor_tick_line_color: null, axis_label_text_font_style: "normal",
       }));
     };
     dark.addEventListener("change", () => paint());
     window.groundshiftPaper(plot, byId("map"), paint);
 
     map = {
-      fit,
+      show,
       select: (index) => { source.selected.indices = index < 0 ? [] : [index]; },
       showOnly: (shown) => { named("shown").booleans = shown; },
     };
@@ -255,7 +272,7 @@
       pick(indices.length ? indices[0] : -1, "map");
     });
     paint();
-    show();
+    paintLayers();
     fit(home);
     choose();
     measure();
