@@ -7,13 +7,12 @@ from groundshift.interferometry.coherence import (
     unbiased_coherence,
 )
 from groundshift.interferometry.filters import goldstein, remove_large_scale
-from groundshift.interferometry.forming import form, form_pairs, remove_path
+from groundshift.interferometry.forming import form, remove_path
 
 __all__ = [
     "correct_coherence",
     "expected_coherence",
     "form",
-    "form_pairs",
     "goldstein",
     "independent_looks",
     "remove_large_scale",

@@ -5,15 +5,16 @@ sqrt(pi / (4 L)), 0.22 for 16 looks. Its expectation is known in closed form [To
 
     E[d] = Gamma(L) Gamma(3/2) / Gamma(L + 1/2)  3F2(3/2, L, L; L + 1/2, 1; D^2)  (1 - D^2)^L ,
 
-and grows with D, so that the mean of many d tells D: `unbiased_coherence` inverts it. The order counts. The inverse of a
-mean is right; the mean of inverses is not, as the inverse is steep and bent where D is low (for 8 looks it is off by up
-to 0.027 above D = 0.2). Hence `correct_coherence` averages magnitudes over a window before it inverts.
+and grows with D, so that the mean of many d tells D: `unbiased_coherence` inverts it. The order counts. The inverse of
+a mean is right; the mean of inverses is not, as the inverse is steep and bent where D is low (for 8 looks it is off by
+up to 0.027 above D = 0.2). Hence `correct_coherence` averages magnitudes over a window before it inverts.
 
 L is the number of *independent* looks. Radar images are sampled more densely than they resolve, so that neighbouring
 pixels agree in part and L is smaller than the number of pixels; `independent_looks` measures it.
 
-What is stacked needs none of this. The *complex* sample coherence has no such bias (D times 1 - (1 - D^2) / (4 L) at
-most), and the coherence-weighted mean of the stack averages it with its phase: there noise cancels that here adds up.
+What is stacked needs none of this. The *complex* sample coherence has no such bias (its mean is about
+D (1 - (1 - D^2) / (4 L))), and the coherence-weighted mean of the stack averages it with its phase: there noise cancels
+that here adds up.
 """
 
 import math
@@ -58,8 +59,8 @@ def expected_coherence(coherence: NDArray[np.float64], looks: float) -> NDArray[
 
     Notes
     -----
-    The closed form of the module, summed as the mixture that it is: d^2 follows a beta distribution (k + 1, L - 1), with
-    k negative binomial of L and D^2.
+    The closed form of the module, summed as the mixture that it is: d^2 follows a beta distribution (k + 1, L - 1),
+    with k negative binomial of L and D^2.
 
     References
     ----------
@@ -77,7 +78,7 @@ def expected_coherence(coherence: NDArray[np.float64], looks: float) -> NDArray[
     return np.array([_expectation(value, looks) for value in squared.ravel()]).reshape(squared.shape)
 
 
-def unbiased_coherence(coherence: NDArray[np.float32], looks: float) -> NDArray[np.float32]:
+def unbiased_coherence(coherence: NDArray[np.floating], looks: float) -> NDArray[np.float32]:
     """Turn mean sample coherences into coherences: the inverse of `expected_coherence`.
 
     Parameters
@@ -179,8 +180,8 @@ def independent_looks(slc: NDArray[np.complex64], looks: Looks) -> float:
     -----
     The variance of a mean over n pixels whose correlation is rho falls by n^2 / sum_ij |rho(i - j)|^2, which is the
     number of independent pixels that would do the same, both for power and for the product of two images. rho is
-    measured in blocks, and its magnitudes are averaged: the carrier of a burst in TOPS mode turns the phase of rho along
-    azimuth, which cancels in the interferogram.
+    measured in blocks, and its magnitudes are averaged: the carrier of a burst in TOPS mode turns the phase of rho
+    along azimuth, which cancels in the interferogram.
 
     Examples
     --------
@@ -205,7 +206,8 @@ def independent_looks(slc: NDArray[np.complex64], looks: Looks) -> float:
 def _likeness(slc: NDArray[np.complex64], dy: int, dx: int) -> float:
     """Return the mean of |rho|^2 between pixels and those (dy, dx) away, over blocks with data."""
     height, width = slc.shape
-    found, weights = [], []
+    found: list[float] = []
+    weights: list[int] = []
     for y in range(0, height - dy, _BLOCK[0]):
         for x in range(0, width, _BLOCK[1]):
             y1, x1 = min(y + _BLOCK[0], height - dy), min(x + _BLOCK[1], width - max(dx, 0))
@@ -217,9 +219,9 @@ def _likeness(slc: NDArray[np.complex64], dy: int, dx: int) -> float:
             power = float(np.vdot(here, here).real) * float(np.vdot(there, there).real)
             if samples < 2 or power == 0:
                 continue
-            squared = abs(np.vdot(there, here)) ** 2 / power
+            squared = float(abs(np.vdot(there, here)) ** 2) / power
             # The expectation of |r|^2 of n samples is rho^2 + (1 - rho^2) / n.
-            found.append(max((squared - 1 / samples) / (1 - 1 / samples), 0.0))
+            found.append(float(max((squared - 1 / samples) / (1 - 1 / samples), 0.0)))
             weights.append(samples)
     if not found:
         raise ValueError("slc has no data in which pixels could be compared")
@@ -238,9 +240,10 @@ def _expectation(squared: float, looks: float) -> float:
     spread = math.sqrt(looks * squared) / (1 - squared)
     middle, reach = looks * squared / (1 - squared), 12 * spread + 30 / (1 - squared)
     k = np.arange(max(math.floor(middle - reach), 0), math.ceil(middle + reach))
-    probability = gammaln(k + looks) - gammaln(k + 1) - gammaln(looks) + looks * math.log1p(-squared) + xlogy(k, squared)
-    root = gammaln(k + 1.5) - gammaln(k + 1) + gammaln(k + looks) - gammaln(k + looks + 0.5)
-    return float(np.exp(probability + root).sum())
+    # Logarithms of the probability of k, and of the mean of d given k.
+    chance = gammaln(k + looks) - gammaln(k + 1) - gammaln(looks) + looks * math.log1p(-squared) + xlogy(k, squared)
+    given = gammaln(k + 1.5) - gammaln(k + 1) + gammaln(k + looks) - gammaln(k + looks + 0.5)
+    return float(np.exp(chance + given).sum())
 
 
 def _check_looks(looks: float) -> None:

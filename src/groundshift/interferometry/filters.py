@@ -1,7 +1,7 @@
 """Filters of single interferograms: the adaptive filter of their spectrum, and what is large taken out.
 
-Arrays are (y, x), coherence times phasor, zero without data. The magnitude that comes out is the coherence that went in:
-both filters change the phase only, so that it tells how good the phase was *before* them.
+Arrays are (y, x), coherence times phasor, zero without data. The magnitude that comes out is the coherence that went
+in: both filters change the phase only, so that it tells how good the phase was *before* them.
 """
 
 import math
@@ -18,8 +18,6 @@ __all__ = ["goldstein", "remove_large_scale"]
 
 _FAINT = 0.05
 """Below this magnitude of the large-scale mean its phase is that of chance, and a wider window is taken."""
-
-_WIDENINGS = 2
 
 
 def goldstein(igram: NDArray[np.complex64], alpha: float = 0.5, patch: int = 32) -> NDArray[np.complex64]:
@@ -124,13 +122,12 @@ def remove_large_scale(
     The mean is over the pixels with data, weighted with their coherence, by two box means after each other, each
     ``size / sqrt(2)`` wide: its variance is that of one box of `size`, but no frequency changes its sign in it. One box
     turns the phase of fringes closer than `size` round by half a cycle. Where less than 0.05 is left of the mean, in
-    noise, a window twice or four times as wide is taken instead.
+    noise, a window twice as wide is taken instead. So a pixel depends on others up to 1.42 `size` away.
 
-    A constant is taken out exactly everywhere. So is a plane, where the window (1.41 times `size`) lies within
-    the image and its data are symmetric about the pixel; elsewhere, at edges and beside gaps, the mean belongs to the
-    middle of what data there are, and the slope times the distance from there is left over: up to 0.27 `size` at a straight
-    edge. Fringes as close as `size` / 1.41 leave no mean
-    and are not taken out.
+    A constant is taken out exactly everywhere. So is a plane, where the window (1.41 times `size`) lies within the
+    image and its data are symmetric about the pixel; elsewhere, at edges and beside gaps, the mean belongs to the
+    middle of what data there are, and the slope times the distance from there is left over: 0.27 `size` at a straight
+    edge. Fringes as close as `size` / 1.41 leave no mean and are not taken out.
 
     References
     ----------
@@ -147,14 +144,10 @@ def remove_large_scale(
     for metres in spacing:
         check_positive("spacing", metres)
     known = (igram != 0).astype(np.float32)
-    large = np.zeros(igram.shape, np.complex64)
-    faint = np.ones(igram.shape, bool)
-    for wider in range(_WIDENINGS + 1):
-        mean = _local_mean(igram, known, spacing, size * 2**wider)
-        large[faint] = mean[faint]
-        faint = (np.abs(large) < _FAINT) & (known > 0)
-        if not faint.any():
-            break
+    large = _local_mean(igram, known, spacing, size)
+    faint = (np.abs(large) < _FAINT) & (known > 0)
+    if faint.any():
+        large[faint] = _local_mean(igram, known, spacing, 2 * size)[faint]
     return _with_phase(igram, igram * large.conj())
 
 

@@ -9,17 +9,15 @@ whose magnitude is the sample coherence of its pixels and whose argument the max
 phase. It grows when the ground moves away from the satellite.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.checks import check_complex, check_positive, check_shape
-from groundshift.interferometry._kernels import form as _form
-from groundshift.interferometry._kernels import take_out_path
+from groundshift.interferometry._kernels import form as form_parallel
+from groundshift.interferometry._kernels import form_rows, take_out_path
 from groundshift.types import Looks
 
-__all__ = ["form", "form_pairs", "remove_path"]
+__all__ = ["form", "remove_path"]
 
 
 def form(
@@ -27,6 +25,8 @@ def form(
     secondary: NDArray[np.complex64],
     looks: Looks,
     out: NDArray[np.complex64] | None = None,
+    *,
+    alone: bool = False,
 ) -> NDArray[np.complex64]:
     """Form the interferogram of two images.
 
@@ -38,6 +38,9 @@ def form(
         Pixels of a cell, two at least; rows and columns that do not fill a cell are cut off.
     out : (y // looks.y, x // looks.x) complex64 array, optional
         Where to put the result: memory that is used again is filled faster than fresh memory.
+    alone : bool
+        On one core, in the thread that calls, for callers that form several pairs at once: compiled passes that run in
+        parallel may not be entered by several threads. The result is the same to the last bit.
 
     Returns
     -------
@@ -71,47 +74,10 @@ def form(
     check_shape("secondary", secondary, reference.shape)
     first, second = _contiguous("reference", reference), _contiguous("secondary", secondary)
     out = _place(out, _cells(reference.shape, looks))
-    _form(first[np.newaxis], second[np.newaxis], np.zeros((1, 2), np.int64), looks.y, looks.x, out[np.newaxis])
-    return out
-
-
-def form_pairs(
-    slcs: NDArray[np.complex64],
-    pairs: Sequence[tuple[int, int]],
-    looks: Looks,
-    out: NDArray[np.complex64] | None = None,
-) -> NDArray[np.complex64]:
-    """Form the interferograms of many pairs of a series, while each image is read from memory once.
-
-    Parameters
-    ----------
-    slcs : (date, y, x) complex64 array
-        Co-registered single-look images, zero without data, free of NaN. An array that is not contiguous is copied.
-    pairs : sequence of (int, int)
-        Reference and secondary of each pair, as indices of dates.
-    looks : Looks
-        Pixels of a cell, two at least; rows and columns that do not fill a cell are cut off.
-    out : (pair, y // looks.y, x // looks.x) complex64 array, optional
-        Where to put the result.
-
-    Returns
-    -------
-    (pair, y // looks.y, x // looks.x) complex64 array
-        Each is what `form` makes of its two images, to the last bit.
-
-    Raises
-    ------
-    TypeError
-        If the images are not complex-valued.
-    ValueError
-        If a pair names a date that is not there, shapes differ, or a cell holds a single pixel.
-    """
-    images = _contiguous("slcs", slcs)
-    chosen = np.asarray(pairs, np.int64).reshape(-1, 2)
-    if chosen.size and not (0 <= chosen.min() and chosen.max() < len(images)):
-        raise ValueError(f"pairs must name dates 0 to {len(images) - 1}, instead got {chosen.min()} to {chosen.max()}")
-    out = _place(out, (len(chosen), *_cells(images.shape[1:], looks)))
-    _form(images, images, chosen, looks.y, looks.x, out)
+    if alone:
+        form_rows(first, second, looks.y, looks.x, 0, out.shape[0], out)
+    else:
+        form_parallel(first, second, looks.y, looks.x, out)
     return out
 
 
