@@ -4,11 +4,12 @@
     python benchmarks/forming.py --quality                             coherence and phase of simulated images
 
 Speed: two co-registered images lie in memory; their interferogram (2 x 8 looks, coherence, phase) is formed, averaged
-over 10 x 10 cells, differenced along both axes and added to the sums of one time window. Beside it, in turns within one
-run: reading the two images from memory and doing nothing else, the same written in NumPy and SciPy, and in torch on the
-CPU (where it is installed). All use as many threads as the machine has cores, as far as they can. Times are the best of
-all turns, since what else the machine does can only lengthen them; seconds of the processor, summed over threads, hold
-on a busy machine as well. Memory is what a process of its own needs beyond the two images, sums included.
+over 10 x 10 cells, differenced along both axes and added to the sums of one time window; alone, and as one of eight
+pairs that are summed together, as stacking does. Beside it, in turns within one run: reading the two images from memory
+and doing nothing else, the same written in NumPy and SciPy, and in torch on the CPU (where it is installed). All use as
+many threads as the machine has cores, as far as they can. Times are the best of all turns, since what else the machine
+does can only lengthen them; seconds of the processor, summed over threads, hold on a busy machine as well. Memory is
+what a process of its own needs beyond the two images, sums included.
 
 Quality: images of known coherence and phase, sampled more densely than they resolve, in 2 x 8 looks, against truth and
 against the bound of Cramer and Rao, sqrt((1 - D^2) / (2 L D^2)) for the phase of L independent looks of coherence D.
@@ -40,6 +41,9 @@ from groundshift.types import Looks, Pair, RadarGrid
 
 LOOKS = Looks(2, 8)
 SMOOTHING = 10
+BATCH = 8
+"""Pairs that are summed together, as stacking does: then each adds little to reading and writing the sums."""
+
 YEARS = 12 / 365.25
 
 
@@ -55,12 +59,13 @@ def speckle(rng: np.random.Generator, shape: tuple[int, int], coherence: float) 
     return images[0], images[1]
 
 
-def plan_of(shape: tuple[int, int]) -> StackPlan:
-    """One pair, one time window, both directions."""
+def plan_of(shape: tuple[int, int], count: int) -> StackPlan:
+    """Pairs of neighbouring dates, one time window, both directions."""
     noise = NoiseShare(0.0, 1.0)
-    pairs = (Pair(date(2019, 1, 1), date(2019, 1, 1) + timedelta(12)),)
+    days = [date(2019, 1, 1) + timedelta(12 * k) for k in range(count + 1)]
+    pairs = tuple(map(Pair, days, days[1:]))
     grid = RadarGrid(shape, (28.0, 32.0))
-    window = plan_window("all", [0], pairs, noise)
+    window = plan_window("all", range(count), pairs, noise)
     return StackPlan(
         "burst", grid, SENTINEL1_WAVELENGTH, pairs, (window,), directions_of(grid.axis_names), SMOOTHING, noise
     )
@@ -131,27 +136,36 @@ def torch_way(reference: np.ndarray, secondary: np.ndarray) -> Callable[[], None
     return run
 
 
-def groundshift_way(reference: np.ndarray, secondary: np.ndarray) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Return two steps: forming, and summing what was formed."""
-    plan = plan_of((reference.shape[0] // LOOKS.y, reference.shape[1] // LOOKS.x))
+def groundshift_way(
+    reference: np.ndarray, secondary: np.ndarray, pairs: int
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Return two steps: forming each of the pairs, and summing what was formed."""
+    plan = plan_of((reference.shape[0] // LOOKS.y, reference.shape[1] // LOOKS.x), pairs)
     sums = empty_sums(plan, plan.grid.shape)
-    igrams = np.zeros((1, *plan.grid.shape), np.complex64)
-    return lambda: form(reference, secondary, LOOKS, igrams[0]), lambda: add_pairs(plan, [0], igrams, sums)
+    igrams = np.zeros((pairs, *plan.grid.shape), np.complex64)
+
+    def forming() -> None:
+        for igram in igrams:
+            form(reference, secondary, LOOKS, igram)
+
+    return forming, lambda: add_pairs(plan, range(pairs), igrams, sums)
 
 
-def memory_megabytes(shape: tuple[int, int]) -> float:
-    """Return what forming and summing need beyond the two images, in this process."""
+def memory_megabytes(shape: tuple[int, int]) -> list[float]:
+    """Return what one pair, and then `BATCH` pairs, need beyond the two images, in this process."""
     reference, secondary = speckle(np.random.default_rng(0), shape, 0.6)
-    for step in groundshift_way(reference[:64, :640].copy(), secondary[:64, :640].copy()):
+    for step in groundshift_way(reference[:64, :640].copy(), secondary[:64, :640].copy(), 1):
         step()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for step in groundshift_way(reference, secondary):
-        step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
+    before, found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
+    for pairs in (1, BATCH):
+        for step in groundshift_way(reference, secondary, pairs):
+            step()
+        found.append((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+    return found
 
 
 def best_times(ways: dict[str, Callable[[], object]], turns: int, seldom: set[str]) -> dict[str, tuple[float, float]]:
-    """Seconds on the wall and of the processor of each, in turns; those that are `seldom` take every fifth."""
+    """Best seconds on the wall and of the processor of each, in turns; those that are `seldom` take every fifth."""
     for way in ways.values():
         way()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -172,26 +186,31 @@ def show_speed(shape: tuple[int, int], turns: int) -> None:
     )
     reference, secondary = speckle(np.random.default_rng(0), shape, 0.6)
     both = reference.base.view(np.float32).reshape(2 * shape[0], -1)
-    forming, summing = groundshift_way(reference, secondary)
+    forming, summing = groundshift_way(reference, secondary, 1)
+    forming_many, summing_many = groundshift_way(reference, secondary, BATCH)
     plain = [np.zeros((shape[0] // LOOKS.y - 1, shape[1] // LOOKS.x - 1), np.float32) for _ in range(10)]
     torch = torch_way(reference, secondary)
+    many = f"one of {BATCH} pairs, summed together"
     ways: dict[str, Callable[[], object]] = {
         "reading both images from memory": lambda: _read_memory(both),
         "forming": forming,
         "summing": summing,
-        "forming and summing": lambda: (forming(), summing()),
+        "one pair alone": lambda: (forming(), summing()),
+        many: lambda: (forming_many(), summing_many()),
         "NumPy and SciPy": lambda: numpy_way(reference, secondary, plain),
     }
     if torch:
         ways["torch"] = torch
-    found = best_times(ways, turns, {"NumPy and SciPy", "torch"})
-    floor, ours = found["reading both images from memory"], found["forming and summing"]
+    found = best_times(ways, turns, {many, "NumPy and SciPy", "torch"})
+    found[many] = (found[many][0] / BATCH, found[many][1] / BATCH)
+    floor, ours = found["reading both images from memory"], found["one pair alone"]
     print(f"{shape[0]} x {shape[1]} complex64, {LOOKS.y} x {LOOKS.x} looks, window {SMOOTHING}")
     print(f"{'':34} {'wall':>9} {'of reading':>11} {'of ours':>8}   {'processor':>9} {'of reading':>11} {'of ours':>8}")
     for name, seconds in found.items():
         parts = [f"{s * 1e3:6.1f} ms {s / a:11.2f} {s / b:8.2f}" for s, a, b in zip(seconds, floor, ours, strict=True)]
         print(f"{name:34} {'   '.join(parts)}")
-    print(f"memory beyond the images           {float(done.stdout):6.0f} MB")
+    one, batch = done.stdout.split()
+    print(f"memory beyond the images           {float(one):6.0f} MB, with {BATCH} pairs {float(batch):.0f} MB")
 
 
 def band_limited(rng: np.random.Generator, shape: tuple[int, int], oversampling: tuple[float, float]) -> np.ndarray:
@@ -253,7 +272,7 @@ def main() -> None:
     given = parser.parse_args()
     shape = (given.shape[0], given.shape[1])
     if given.memory:
-        print(memory_megabytes(shape))
+        print(*memory_megabytes(shape))
     elif given.quality:
         show_quality()
     else:

@@ -137,7 +137,9 @@ class _Former:
         x1 = min(window.x + window.width + right, self._shape[1])
         ly, lx = self._looks
         area = Window(y0 * ly, x0 * lx, (y1 - y0) * ly, (x1 - x0) * lx)
-        igram = form(self._images.read(pair.reference, area), self._images.read(pair.secondary, area), self._looks)
+        first, second = (self._images.read(day, area) for day in (pair.reference, pair.secondary))
+        # Threads that read call this at the same time: each takes one core.
+        igram = form(first, second, self._looks, alone=True)
         if self._settings.unbiased:
             igram = correct_coherence(igram, self._independent_looks())
         if self._settings.remove_large_scale:
@@ -153,7 +155,7 @@ class _Former:
         if self._settings.unbiased:
             pixels += 2
         if self._settings.remove_large_scale:
-            metres += 2 * self._settings.large_scale
+            metres += math.sqrt(2) * self._settings.large_scale
         if self._settings.goldstein:
             pixels += 2 * _HALF_PATCH
         down, right = (math.ceil(metres / spacing) + pixels for spacing in self._spacing)
