@@ -39,7 +39,7 @@ _BY_DATE = {
 }
 _BY_PIXEL = {
     "velocity": ("m year-1", "velocity along the line of sight, positive towards the satellite; years of 365.25 days"),
-    "velocity_sigma": ("m year-1", "standard error of the velocity"),
+    "velocity_sigma": ("m year-1", "standard error of the velocity: 1.96 of it are half of the 95 % interval"),
     "temporal_coherence": ("1", "temporal coherence of the inversion"),
     "coherence": ("1", "mean coherence of the pairs"),
     "stacked_velocity": ("m year-1", "velocity integrated from the stacked gradients"),
@@ -72,7 +72,7 @@ class PatchSeries:
     velocity: NDArray[np.float32]
     """(y, x) metres per year of 365.25 days, positive towards the satellite."""
     velocity_sigma: NDArray[np.float32]
-    """(y, x) standard error in metres per year."""
+    """(y, x) standard error in metres per year, of which 1.96 are half of the 95 % interval."""
     temporal_coherence: NDArray[np.float32]
     """(y, x) from 0 to 1."""
     coherence: NDArray[np.float32]

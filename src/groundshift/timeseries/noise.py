@@ -153,5 +153,6 @@ def _known_noise(
 
 
 def _median(values: NDArray[np.float64], of: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Median of each row over some of its columns."""
-    return np.asarray(np.nanmedian(np.where(of, values, np.nan), axis=1))
+    """Median of each row over some of its columns; NaN over none. Many times faster than `np.nanmedian`."""
+    ordered, count, rows = np.sort(np.where(of, values, np.nan), axis=1), of.sum(axis=1), np.arange(len(of))
+    return np.asarray((ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2)

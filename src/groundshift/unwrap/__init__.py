@@ -1,6 +1,7 @@
 """Phase unwrapping behind one protocol, of single images and of all pairs of a patch, and its check by closure."""
 
 from groundshift.unwrap.closure import ClosureCheck, TripletBias, check_closure, triplets
+from groundshift.unwrap.coarse import average_igram, unwrap_averaged
 from groundshift.unwrap.patch import PatchPhase, unwrap_patch
 from groundshift.unwrap.unwrapper import (
     UNWRAPPERS,
@@ -22,8 +23,10 @@ __all__ = [
     "Unwrapper",
     "UnwrappingError",
     "Whirlwind",
+    "average_igram",
     "check_closure",
     "choose_unwrapper",
     "triplets",
+    "unwrap_averaged",
     "unwrap_patch",
 ]

@@ -30,8 +30,8 @@ from groundshift.timeseries import (
 )
 from groundshift.timeseries.inversion import Inverted, covariance_of, invert_network, phase_weights
 from groundshift.timeseries.terms import InseparableTermError, date_baselines, dem_per_metre, remove_stratified_delay
-from groundshift.types import Grid, LookGeometry, Pair
-from groundshift.unwrap import PatchPhase, Unwrapper, check_closure, unwrap_patch
+from groundshift.types import Grid, LookGeometry, Looks, Pair
+from groundshift.unwrap import PatchPhase, Unwrapper, check_closure, unwrap_averaged
 from groundshift.workflows.config import SeriesConfig
 
 __all__ = ["Followed", "NoSeriesError", "Patch", "follow"]
@@ -40,6 +40,8 @@ _SLANT_RANGE = 850_000.0
 """Metres from a radar satellite to the ground, where a product does not tell; it scales the DEM error only."""
 _SLOPE_SMOOTHING = 150.0
 """Metres over which the slope around a target is averaged."""
+_COARSE_PIXEL = 40.0
+"""Metres: whole cycles, and how delay goes with height, are told by pixels of about this size."""
 _LEAST_PIXELS = 4
 """A target with fewer pixels of data has no series."""
 _LEAST_DATES = 4
@@ -48,6 +50,9 @@ _PATTERNS = 50
 """Groupings of dates that are tried for a target, those of most pixels."""
 _LOOSE = 10.0
 """A pixel whose error is so many times the usual one hangs on pairs that count for nothing."""
+
+_NORMAL_95 = float(stats.norm.ppf(0.975))
+"""Standard deviations of a normal distribution in half of its 95 % interval."""
 
 
 class NoSeriesError(GroundshiftError, ValueError):
@@ -85,7 +90,7 @@ class Followed(NamedTuple):
     inverted: Inverted
     """Displacement of the pixels, relative to the reference."""
     velocity: Velocity
-    """Of the pixels."""
+    """Of the pixels, as if the reference were still."""
     coherence: NDArray[np.float32]
     """(y, x) mean over the pairs used."""
     dates: tuple[date, ...]
@@ -113,8 +118,15 @@ class Followed(NamedTuple):
 
     @property
     def rate_sigma(self) -> float:
-        """Standard error of the rate with the doubt about the reference, metres per year."""
-        return math.hypot(float(self.motion.velocity.rate_sigma), self._reference_sigma)
+        """What is stated as the standard error of the rate, metres per year: 1.96 of it reach as far as `interval`."""
+        low, high = self.interval()
+        return (high - low) / (2 * _NORMAL_95)
+
+    @property
+    def velocity_sigma(self) -> NDArray[np.float64]:
+        """(y, x) likewise for the pixels, with the doubt about the reference; NaN where `velocity` is."""
+        low, high = self.velocity.interval()
+        return np.hypot((high - low) / (2 * _NORMAL_95), self._reference_sigma)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the limits between which the true rate lies with a probability, metres per year.
@@ -164,7 +176,7 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
     notes: list[str] = []
     if config.stratified and patch.height is not None:
         try:
-            unw = remove_stratified_delay(unw, _filled(patch.height), ~(patch.inside | patch.others), pairs).unw
+            unw = remove_stratified_delay(unw, _filled(patch.height), _still(patch), pairs).unw
         except InseparableTermError as error:
             notes.append(f"stratified delay left in: {error}")
     weights = phase_weights(weight[kept], nlooks)
@@ -191,11 +203,10 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
     sigma = np.sqrt(np.maximum(np.diag(mean.covariance), 0))
     known = np.isfinite(displacement)
     groups = np.where(known, groups, 0)
-    if known.sum() < _LEAST_DATES:
-        raise NoSeriesError(f"only {int(known.sum())} dates are known, {_LEAST_DATES} are needed for a velocity")
+    count, parts = int(known.sum()), np.unique(groups[known]).size
+    if count - parts < _LEAST_DATES - 1:
+        raise NoSeriesError(f"{count} known dates in {parts} groups tell no velocity, {_LEAST_DATES} in one would")
     motion = fit_motion(mean.dates, displacement, sigma, pixels=inverted.displacement[:, patch.inside], groups=groups)
-    if not np.isfinite(motion.velocity.rate):
-        raise NoSeriesError(f"{int(known.sum())} dates in {groups[known].max()} groups tell no velocity")
     return Followed(
         inverted=inverted,
         velocity=fit_velocity(mean.dates, inverted.displacement, inverted.sigma, groups=inverted.groups),
@@ -232,20 +243,26 @@ def _unwrap(patch: Patch, nlooks: float, unwrapper: Unwrapper) -> PatchPhase:
     Unwrappers seek the solution of the fewest cycles: where a body moves by more than half a cycle within a pair they
     make its motion smaller, in all long pairs alike, so that their triplets close. The stack, made of short pairs and
     of differences between neighbours, foresees most of the motion; what is left is the smaller the better it does.
-    Only whole cycles depend on it.
+    It changes little from pixel to pixel, so its whole cycles are found on pixels of about 40 m, where there is less
+    noise to go astray in, and then given to the pixels of the patch. Only whole cycles depend on either.
     """
     known = np.isfinite(patch.stacked_velocity)
     if not known.any():
-        return unwrap_patch(patch.igrams, nlooks, unwrapper)
+        return unwrap_averaged(patch.igrams, nlooks, unwrapper, _coarse_looks(patch))
     nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
     per_year = np.float32(-4 * math.pi / patch.wavelength) * patch.stacked_velocity[tuple(nearest)]
     rest = np.empty_like(patch.igrams)
     for k, pair in enumerate(patch.pairs):
         rest[k] = patch.igrams[k] * np.exp(-1j * np.float32(pair.years) * per_year)
-    phase = unwrap_patch(rest, nlooks, unwrapper)
+    phase = unwrap_averaged(rest, nlooks, unwrapper, _coarse_looks(patch))
     for k, pair in enumerate(patch.pairs):
         phase.unwrapped[k] += np.float32(pair.years) * per_year
     return phase
+
+
+def _coarse_looks(patch: Patch) -> Looks:
+    """Return how many pixels make one of about 40 m."""
+    return Looks(*(max(1, round(_COARSE_PIXEL / spacing)) for spacing in patch.grid.spacing))
 
 
 def _mean_coherence(weight: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -266,6 +283,13 @@ def _reference(patch: Patch, coherence: NDArray[np.float32]) -> Reference:
         coherence, patch.inside, patch.grid.spacing,
         height=patch.height, slope=slope, gradient=significance, others=patch.others,
     )  # fmt: skip
+
+
+def _still(patch: Patch) -> NDArray[np.bool_]:
+    """Choose the pixels that show how delay goes with height: one of every 40 m, for its neighbours show the same."""
+    chosen = np.zeros(patch.inside.shape, np.bool_)
+    chosen[tuple(slice(step // 2, None, step) for step in _coarse_looks(patch))] = True
+    return chosen & ~(patch.inside | patch.others)
 
 
 def _filled(height: NDArray[np.float32]) -> NDArray[np.float32]:

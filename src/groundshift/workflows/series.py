@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from groundshift import __version__
 from groundshift.errors import GroundshiftError, NoDataError, OutputError, ProductError
-from groundshift.geometry import pixels_within
+from groundshift.geometry import average_known, pixels_within
 from groundshift.geometry.geocode import sample_at
 from groundshift.gradients.integrate import relative_velocity
 from groundshift.gradients.stack import node_offset
@@ -28,13 +28,13 @@ from groundshift.io.patches import PatchSeries, patch_path, write_patch
 from groundshift.io.stack import InterferogramStack
 from groundshift.pairs import select_pairs
 from groundshift.types import Looks, Window
-from groundshift.unwrap import Unwrapper, choose_unwrapper
+from groundshift.unwrap import Unwrapper, average_igram, choose_unwrapper
 from groundshift.workflows.config import SeriesConfig
 from groundshift.workflows.following import Followed, NoSeriesError, Patch, follow
 from groundshift.workflows.motion import Record, TargetMotion, make_record, shown
 from groundshift.workflows.progress import Reporter
 
-__all__ = ["Source", "follow_targets"]
+__all__ = ["Source", "StackView", "cut_patch", "follow_targets", "view_stack"]
 
 _LEAST_MARGIN_M = 300.0
 _NEAR_DEGREES = 0.05
@@ -95,7 +95,7 @@ def follow_targets(
     unwrapper = choose_unwrapper(config.unwrapper)
     tasks = [(target, track) for target in targets for track in target.tracks if track in sources]
     found: dict[str, list[TargetMotion]] = {}
-    views = {track: _view(source) for track, source in sources.items() if any(track == t for _, t in tasks)}
+    views = {track: view_stack(source) for track, source in sources.items() if any(track == t for _, t in tasks)}
     with reporter.bar("following targets", len(tasks)) as advance:
         for target, track in tasks:
             motion = _follow_one(target, targets, sources[track], views[track], folder, config, unwrapper)
@@ -106,7 +106,7 @@ def follow_targets(
     return found
 
 
-class _View(NamedTuple):
+class StackView(NamedTuple):
     """What the stack of a track shows on its nodes."""
 
     velocity: NDArray[np.float32]
@@ -114,11 +114,19 @@ class _View(NamedTuple):
     significance: NDArray[np.float32]
     """Of the differences to the four neighbours, the largest magnitude."""
     looks: Looks
+    """Pixels of the product that make a working pixel."""
     offset: float
+    """Where the first node lies, in working pixels from the first of these."""
 
 
-def _view(source: Source) -> _View:
-    """Look at the stack of all pairs once more."""
+def view_stack(source: Source) -> StackView:
+    """Look at the stack of all pairs once more, for `cut_patch`.
+
+    Raises
+    ------
+    ProductError
+        If the interferograms are not those that the sums were made from.
+    """
     looks = _looks_of(source)
     stack = source.sums.stack(0)
     velocity = relative_velocity(stack, reach=source.reach / float(np.mean(stack.grid.spacing)))
@@ -126,7 +134,7 @@ def _view(source: Source) -> _View:
     # A difference lies half way to the next node, so that of the one before counts as much.
     around = [down, np.full_like(down, np.nan), right, np.full_like(right, np.nan)]
     around[1][1:], around[3][:, 1:] = down[:-1], right[:, :-1]
-    return _View(velocity, np.fmax.reduce(around), looks, node_offset(stack.smoothing))
+    return StackView(velocity, np.fmax.reduce(around), looks, node_offset(stack.smoothing))
 
 
 def _looks_of(source: Source) -> Looks:
@@ -142,7 +150,7 @@ def _follow_one(
     target: Target,
     targets: Sequence[Target],
     source: Source,
-    view: _View,
+    view: StackView,
     folder: Path,
     config: SeriesConfig,
     unwrapper: Unwrapper,
@@ -158,7 +166,7 @@ def _follow_one(
     # The record goes first: a run that is killed leaves a patch without a record, never one with that of another.
     path.with_suffix(".json").unlink(missing_ok=True)
     try:
-        patch = _cut_patch(target, near, source, view, config)
+        patch = cut_patch(target, near, source, view, config)
         followed = follow(patch, config, unwrapper)
     except OutputError:
         raise
@@ -232,8 +240,29 @@ def _place(target: Target, near: Sequence[Target], stack: InterferogramStack, co
     return _Cut(window, inside, others & ~inside)
 
 
-def _cut_patch(target: Target, near: Sequence[Target], source: Source, view: _View, config: SeriesConfig) -> Patch:
-    """Read the interferograms around a target, and what the stack says of it."""
+def cut_patch(target: Target, near: Sequence[Target], source: Source, view: StackView, config: SeriesConfig) -> Patch:
+    """Read the interferograms around a target, and what the stack says of it.
+
+    Parameters
+    ----------
+    target : Target
+    near : sequence of Target
+        Other targets, some of which may lie in the patch.
+    source : Source
+    view : StackView
+        What `view_stack` shows of the source.
+    config : SeriesConfig
+
+    Returns
+    -------
+    Patch
+        With a margin around the target, at full resolution or, where that does not fit the memory, as fine as does.
+
+    Raises
+    ------
+    NoSeriesError
+        If the track has no pixel in the target, or no pair that is short enough, or the patch does not fit.
+    """
     stack = source.stack
     try:
         pairs = tuple(sorted(select_pairs(stack.pairs, max_days=config.series_days)))
@@ -258,7 +287,7 @@ def _cut_patch(target: Target, near: Sequence[Target], source: Source, view: _Vi
     unread = []
     for k, pair in enumerate(pairs):
         try:
-            igrams[k] = _looked(stack.read(pair, window), step)
+            igrams[k] = average_igram(stack.read(pair, window), Looks(step, step))
         except GroundshiftError as error:
             unread.append((pair.name, str(error)))
         except OSError as error:
@@ -270,7 +299,7 @@ def _cut_patch(target: Target, near: Sequence[Target], source: Source, view: _Vi
     y, x = np.meshgrid(rows, columns, indexing="ij")
     height_map = None
     if stack.read_height is not None:
-        height_map = _mean_of(stack.read_height(window), step)
+        height_map = average_known(stack.read_height(window), Looks(step, step))
         height_map = height_map if np.isfinite(height_map).any() else None
     return Patch(
         igrams=igrams,
@@ -288,24 +317,6 @@ def _cut_patch(target: Target, near: Sequence[Target], source: Source, view: _Vi
     )
 
 
-def _looked(igram: NDArray[np.complex64], step: int) -> NDArray[np.complex64]:
-    """Average `step` by `step` pixels."""
-    if step == 1:
-        return igram
-    rows, columns = igram.shape[0] // step, igram.shape[1] // step
-    return np.asarray(igram.reshape(rows, step, columns, step).mean(axis=(1, 3)), np.complex64)
-
-
-def _mean_of(height: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Average heights over `step` by `step` pixels; NaN where none is known."""
-    cells = height.reshape(height.shape[0] // step, step, height.shape[1] // step, step)
-    known = np.isfinite(cells)
-    count = known.sum(axis=(1, 3))
-    return np.where(count > 0, np.where(known, cells, 0).sum(axis=(1, 3)) / np.maximum(count, 1), np.nan).astype(
-        np.float32
-    )
-
-
 def _series_of(target: Target, track: str, patch: Patch, followed: Followed, record: Record) -> PatchSeries:
     """Gather what the file of a patch holds."""
     shape = patch.inside.shape
@@ -320,7 +331,7 @@ def _series_of(target: Target, track: str, patch: Patch, followed: Followed, rec
         displacement=followed.inverted.displacement,
         sigma=followed.inverted.sigma,
         velocity=np.asarray(followed.velocity.rate, np.float32),
-        velocity_sigma=np.asarray(followed.velocity.rate_sigma, np.float32),
+        velocity_sigma=np.asarray(followed.velocity_sigma, np.float32),
         temporal_coherence=followed.inverted.temporal_coherence,
         coherence=followed.coherence,
         stacked_velocity=patch.stacked_velocity,
