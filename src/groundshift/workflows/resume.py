@@ -7,6 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from groundshift import __version__
 from groundshift.errors import DamagedFileError, GroundshiftError, MissingFileError, ProductError
 from groundshift.gradients.store import SumsFile, open_sums
@@ -22,11 +25,13 @@ __all__ = [
     "blocks_left",
     "changed_files",
     "check_there",
+    "failing_alike",
     "find_finished",
     "find_unfinished",
     "fingerprint",
     "make_record",
     "put_in_place",
+    "read_pair",
     "recall_damaged",
     "recall_sources",
     "recover",
@@ -219,6 +224,35 @@ def remember_damaged(folder: Path, windows: Mapping[str, Window], present: Colle
     write_text(folder / _DAMAGED, json.dumps({name: list(window) for name, window in noted.items()}) + "\n")
 
 
+def read_pair(stack: InterferogramStack, pair: Pair, window: Window) -> NDArray[np.complex64]:
+    """Read a pair over a window.
+
+    Raises
+    ------
+    PairFailedError
+        If it cannot be read.
+    """
+    try:
+        return stack.read(pair, window)
+    except GroundshiftError as error:
+        raise PairFailedError(pair, window, str(error)) from error
+    except OSError as error:
+        path = error.filename or stack.files.get(pair, (stack.root,))[0]
+        raise PairFailedError(pair, window, f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def failing_alike(stack: InterferogramStack, failed: PairFailedError) -> list[PairFailedError]:
+    """Return the other pairs that share a file with one that failed, as those of one image do, and that fail too."""
+    files, found = set(stack.files.get(failed.pair, ())), []
+    for pair in stack.pairs:
+        if pair != failed.pair and not files.isdisjoint(stack.files.get(pair, ())):
+            try:
+                read_pair(stack, pair, failed.window)
+            except PairFailedError as error:
+                found.append(error)
+    return found
+
+
 def recall_damaged(folder: Path, stack: InterferogramStack) -> list[PairFailedError]:
     """Return the pairs of `stack` that an earlier run noted and that still cannot be read."""
     noted = _noted(folder)
@@ -229,9 +263,9 @@ def recall_damaged(folder: Path, stack: InterferogramStack) -> list[PairFailedEr
         if window is None or window.rows.stop > height or window.columns.stop > width:
             continue
         try:
-            stack.read(pair, window)
-        except (GroundshiftError, OSError) as error:
-            found.append(PairFailedError(pair, window, str(error)))
+            read_pair(stack, pair, window)
+        except PairFailedError as error:
+            found.append(error)
     return found
 
 

@@ -42,11 +42,13 @@ from groundshift.workflows.resume import (
     Source,
     blocks_left,
     check_there,
+    failing_alike,
     find_finished,
     find_unfinished,
     fingerprint,
     make_record,
     put_in_place,
+    read_pair,
     recall_damaged,
     remember_damaged,
 )
@@ -123,7 +125,8 @@ def stack_track(
             output.problems = problems
             return output
         except PairFailedError as failed:
-            leave_out(failed)
+            for one in (failed, *failing_alike(stack.select(pairs), failed)):
+                leave_out(one)
             remember_damaged(folder, damaged, {pair.name for pair in stack.pairs})
 
 
@@ -272,7 +275,8 @@ def _sampled_likeness(
     ]  # fmt: skip
 
     def sample(pair: Pair) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        found = [wrapped_differences(take_looks(_read(stack, pair, w), looks), smoothing, directions) for w in windows]
+        looked = [take_looks(read_pair(stack, pair, window), looks) for window in windows]
+        found = [wrapped_differences(igram, smoothing, directions) for igram in looked]
         angle = np.concatenate([f.angle.reshape(len(directions), -1) for f in found], axis=1)
         return angle, np.concatenate([f.quality.ravel() for f in found])
 
@@ -360,7 +364,7 @@ def _batches(
     buffers = [np.empty((size, *shape), np.complex64) for _ in range(2)]
 
     def read(index: int, into: NDArray[np.complex64]) -> None:
-        into[:] = take_looks(_read(stack, pairs[index], window), looks)
+        into[:] = take_looks(read_pair(stack, pairs[index], window), looks)
 
     def ask(members: Sequence[int], buffer: NDArray[np.complex64]) -> list[Future[None]]:
         return [pool.submit(read, k, buffer[i]) for i, k in enumerate(members)]
@@ -376,14 +380,3 @@ def _batches(
         if turn + 1 < len(groups):
             waiting = ask(groups[turn + 1], buffers[(turn + 1) % 2])
         yield members, buffers[turn % 2][: len(members)]
-
-
-def _read(stack: InterferogramStack, pair: Pair, window: Window) -> NDArray[np.complex64]:
-    """Read one pair, or say which one failed."""
-    try:
-        return stack.read(pair, window)
-    except GroundshiftError as error:
-        raise PairFailedError(pair, window, str(error)) from error
-    except OSError as error:
-        path = error.filename or stack.files.get(pair, (stack.root,))[0]
-        raise PairFailedError(pair, window, f"{path}: cannot be read ({error.strerror or error})") from error
