@@ -46,6 +46,10 @@ _BLOCK = 1 << 14
 class InseparableTermError(GroundshiftError, ValueError):
     """The data cannot tell a term from motion or from noise."""
 
+    def __init__(self, why: str, remedy: str) -> None:
+        super().__init__(f"{why}; {remedy}")
+        self.why = why
+
 
 class DemError(NamedTuple):
     """How far the DEM lies off."""
@@ -92,8 +96,8 @@ def date_baselines(pairs: Sequence[Pair]) -> NDArray[np.float64]:
     known = [pair for pair in pairs if pair.perpendicular_baseline is not None]
     if date_graph(known).groups != date_graph(pairs).groups:
         raise InseparableTermError(
-            f"perpendicular baselines are known for {len(known)} of {len(pairs)} pairs and do not reach every date; "
-            "leave the DEM error out"
+            f"perpendicular baselines are known for {len(known)} of {len(pairs)} pairs and do not reach every date",
+            "leave the DEM error out",
         )
     baselines = np.array([pair.perpendicular_baseline for pair in known], np.float64)
     found, *_ = np.linalg.lstsq(incidence_matrix(known)[1], baselines)
@@ -243,20 +247,20 @@ def remove_stratified_delay(
     check_positive("least_range", least_range)
     usable = outside & np.isfinite(height)
     if not usable.any():
-        raise InseparableTermError("no height is known outside the target; leave the stratified delay out")
+        raise InseparableTermError("no height is known outside the target", "leave the stratified delay out")
     low, zero, high = np.percentile(height[usable], (5, 50, 95))
     if high - low < least_range:
         raise InseparableTermError(
-            f"heights outside the target span {high - low:.0f} m, {least_range:g} m are needed; "
-            "leave the stratified delay out"
+            f"heights outside the target span {high - low:.0f} m, {least_range:g} m are needed",
+            "leave the stratified delay out",
         )
     around = (height[usable] - zero).astype(np.float64)
     fits = [_slope_on_height(phase[usable], around, least_range) for phase in unw]
     told = [k for k, (_, count) in enumerate(fits) if count]
     if not told:
         raise InseparableTermError(
-            f"no pair has {_LEAST_PIXELS} pixels outside the target over {least_range:g} m of height; "
-            "leave the stratified delay out"
+            f"no pair has {_LEAST_PIXELS} pixels outside the target over {least_range:g} m of height",
+            "leave the stratified delay out",
         )
     slope = _slopes_of_pairs(pairs, told, np.array([fits[k] for k in told]))
     taken = np.nan_to_num(slope)[:, np.newaxis, np.newaxis] * (height - zero)
@@ -274,7 +278,8 @@ def _motion_and_baselines(dates: Sequence[date], per_metre: NDArray[np.float64])
     if len(dates) < table.shape[1] + _LEAST_FREEDOM or spread[-1] == 0:
         raise InseparableTermError(
             f"{len(dates)} dates with baselines that feign {np.ptp(per_metre):.2g} m per metre of DEM error do not "
-            "tell it; leave the DEM error out"
+            "tell it",
+            "leave the DEM error out",
         )
     return np.asarray((table - table.mean(axis=0)) / spread)
 
@@ -288,7 +293,8 @@ def _separable_share(dates: Sequence[date], columns: NDArray[np.float64], number
     if share < _LEAST_SHARE:
         raise InseparableTermError(
             f"motion explains {1 - share:.0%} of the perpendicular baselines' variance, {1 - _LEAST_SHARE:.0%} is the "
-            "most that can be told apart; leave the DEM error out"
+            "most that can be told apart",
+            "leave the DEM error out",
         )
     return share
 

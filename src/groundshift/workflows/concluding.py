@@ -203,7 +203,7 @@ def _content(
     return ReportContent(
         title="Groundshift survey",
         facts={
-            "Area": f"{output.area_km2:,.1f} km2",
+            "Area": f"{output.area_km2:,.1f} km²",
             "Tracks": ", ".join(r.name for r in results),
             "Dates": f"{first} to {last}",
             "Pairs stacked": f"{output.pairs_used}",

@@ -17,19 +17,25 @@ from scipy.ndimage import distance_transform_edt
 from groundshift.errors import GroundshiftError, NoDataError
 from groundshift.geometry import slope_aspect
 from groundshift.timeseries import (
+    InseparableTermError,
+    Inverted,
     Motion,
     Reference,
     Sensitivity,
     Velocity,
     check_reference,
     choose_references,
+    covariance_of,
+    date_baselines,
+    dem_per_metre,
     fit_motion,
     fit_velocity,
+    invert_network,
+    phase_weights,
     reference_sensitivity,
     reference_series,
+    remove_stratified_delay,
 )
-from groundshift.timeseries.inversion import Inverted, covariance_of, invert_network, phase_weights
-from groundshift.timeseries.terms import InseparableTermError, date_baselines, dem_per_metre, remove_stratified_delay
 from groundshift.types import Grid, LookGeometry, Looks, Pair
 from groundshift.unwrap import PatchPhase, Unwrapper, check_closure, unwrap_averaged
 from groundshift.workflows.config import SeriesConfig
@@ -178,13 +184,13 @@ def follow(patch: Patch, config: SeriesConfig, unwrapper: Unwrapper) -> Followed
         try:
             unw = remove_stratified_delay(unw, _filled(patch.height), _still(patch), pairs).unw
         except InseparableTermError as error:
-            notes.append(f"stratified delay left in: {error}")
+            notes.append(f"stratified delay left in: {error.why}")
     weights = phase_weights(weight[kept], nlooks)
     per_metre = _dem_per_metre(patch, pairs, config, notes)
     try:
         inverted = invert_network(unw, weights, pairs, patch.wavelength, dem_per_metre=per_metre, robust=config.robust)
     except InseparableTermError as error:
-        notes.append(f"DEM error left in: {error}")
+        notes.append(f"DEM error left in: {error.why}")
         per_metre = None
         inverted = invert_network(unw, weights, pairs, patch.wavelength, robust=config.robust)
     reference = check_reference(inverted.displacement, reference)
@@ -307,7 +313,7 @@ def _dem_per_metre(
     try:
         date_baselines(pairs)
     except InseparableTermError as error:
-        notes.append(f"DEM error left in: {error}")
+        notes.append(f"DEM error left in: {error.why}")
         return None
     return dem_per_metre(pairs, _SLANT_RANGE, patch.look.incidence)
 

@@ -162,11 +162,11 @@ def _facts(patch: Patch, followed: Followed, rate: float, slope: float | None) -
         "Behaviour": f"{motion.behaviour}: {motion.explanation}",
     }
     if math.isfinite(float(velocity.annual_amplitude)):
-        day = date(2001, 1, 1).toordinal() + int(float(velocity.annual_phase)) % 365
+        day = date.fromordinal(date(2001, 1, 1).toordinal() + int(float(velocity.annual_phase)) % 365)
         facts["Season"] = (
             f"{_MM * float(velocity.annual_amplitude):.1f} ± "
             f"{_MM * float(velocity.annual_amplitude_sigma):.1f} mm, nearest to the satellite about "
-            f"{date.fromordinal(day):%d %B}"
+            f"{day.day} {day:%B}"
         )
     facts["Down the slope"] = "not told by this geometry" if slope is None else f"{slope:.1f} mm/yr"
     stacked = _stacked(patch, followed)
