@@ -8,7 +8,8 @@ network on as many tiles, judges it and prints a row: mean and spread over the s
 so that a stopped run goes on. Widths are chosen so that all networks cost about as much arithmetic a tile. All learn
 with AdamW in one cycle: in so few steps Adam and then stochastic gradients, as in the paper, bring the YOLO networks
 less far (F1 of hits 0.31 against 0.42 after 200 steps). Bodies that stand out of the noise by fewer than `--visible`
-standard errors count neither way in judging, nor those of fewer than six in training.
+standard errors count neither way in judging, nor those of fewer than six in training. The last row is of the
+weights in the package, which have learned for longer.
 """
 
 import argparse
@@ -148,6 +149,10 @@ def main() -> None:
             if given.danba:
                 danba.append(on_danba(str(out / "model.onnx"), "network", given.danba))
         row(name, values, minutes, danba)
+    if not given.ablation:
+        model = DetectConfig().model
+        danba = [on_danba(model, "network", given.danba)] if given.danba else []
+        row("weights of the package", [judged(model, test, given.work / "package", given.visible)], [], danba)
 
 
 if __name__ == "__main__":
