@@ -1,7 +1,5 @@
-"""The viewer: what it answers to whom, what it writes, and how it looks to two people at once."""
+"""The viewer: what it answers to whom, and what it writes."""
 
-import http.client
-import json
 import os
 import re
 import socket
@@ -9,98 +7,18 @@ import sqlite3
 import threading
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, date, datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pyogrio
 import pytest
-from tests.report.browser import CHROMIUM, Browser
-from tests.report.contents import make_moving
+from tests.workflows.viewing.viewers import FIRST, write_survey
 
 from groundshift.errors import DamagedFileError, MissingFileError, OutputError
-from groundshift.inventory import Run, read_inventory, review, write_inventory
+from groundshift.inventory import read_inventory, review
 from groundshift.inventory.review import read_reviews, set_review
-from groundshift.report import write_content
 from groundshift.workflows.output import claimed
 from groundshift.workflows.serving import serve_survey
 from groundshift.workflows.viewing import KEPT, ShownSurvey, load_survey, remake_report
-
-RUN = Run(datetime(2024, 5, 6, tzinfo=UTC), "0.1.0", "survey", ("T1",), date(2018, 1, 1), date(2019, 1, 1), 12)
-FIRST = "GS-00001"
-
-
-def write_survey(folder, targets=None):
-    """Leave what a survey leaves."""
-    content = make_moving()
-    targets = content.targets if targets is None else targets
-    write_inventory(folder / "inventory.gpkg", targets, [RUN])
-    write_content(folder / KEPT, replace(content, targets=targets))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = tmp_path / "out"
-    path.mkdir()
-    write_survey(path)
-    return path
-
-
-class Viewer:
-    """A viewer that runs, and a person who asks it."""
-
-    def __init__(self, folder, address):
-        self.folder, self.address = folder, address
-        self.inventory = folder / "inventory.gpkg"
-        parts = urlsplit(address)
-        self.port = parts.port
-        self.token = parse_qs(parts.query)["token"][0]
-
-    def ask(self, path, method="GET", body=None, *, host="127.0.0.1", **headers):
-        """Status, headers and answer; headers that are None are left out."""
-        given = {"Host": f"127.0.0.1:{self.port}", "X-Groundshift-Token": self.token}
-        if method == "POST":
-            given |= {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
-        given |= {name.replace("_", "-"): value for name, value in headers.items()}
-        text = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        given["Content-Length"] = str(len(text))
-        head = [f"{method} {path} HTTP/1.1", *(f"{k}: {v}" for k, v in given.items() if v is not None), "", ""]
-        with socket.create_connection((host, self.port), timeout=20) as connection:
-            # In one piece: a malformed head is answered, and the connection closed, as soon as it is there, and bytes
-            # that came after the last look at the connection would make the system reset it.
-            connection.sendall("\r\n".join(head).encode() + text)
-            answer = http.client.HTTPResponse(connection, method=method)
-            answer.begin()
-            content = answer.read().decode()
-            told = json.loads(content) if "json" in answer.headers.get("Content-Type", "") else content
-            return answer.status, answer.headers, told
-
-    def review(self, verdict, note="", seen=("unreviewed", ""), name=FIRST, **headers):
-        body = {"id": name, "review": verdict, "note": note, "seen_review": seen[0], "seen_note": seen[1]}
-        status, _, told = self.ask("/review", "POST", body, **headers)
-        return status, told
-
-    def state(self, version=0):
-        status, _, told = self.ask(f"/state?{urlencode({'version': version})}")
-        assert status == 200
-        return told
-
-
-@pytest.fixture
-def viewer(folder):
-    with serve_survey(folder, interval_s=0.1) as address:
-        yield Viewer(folder, address)
-
-
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory):
-    """A viewer for who does not change anything."""
-    path = tmp_path_factory.mktemp("standing")
-    write_survey(path)
-    with serve_survey(path) as address:
-        yield Viewer(path, address)
-
 
 # To whom it answers
 
@@ -321,159 +239,3 @@ def test_a_report_made_anew_has_the_reviews_of_now_and_the_series_of_then(folder
     assert set(os.listdir(folder)) == {"inventory.gpkg", "report.h5", "report.html"}
     with claimed(folder), pytest.raises(OutputError, match=r"another run .* is writing here"):
         remake_report(folder)
-
-
-# How it looks
-
-
-@pytest.fixture(scope="module")
-def people():
-    """Two browsers, of two people."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; install chromium to look at the page")
-    with Browser() as one, Browser() as two:
-        yield one, two
-
-
-READY = "document.documentElement.dataset.map === 'ready' && document.documentElement.dataset.viewer === 'ready'"
-VERDICT = "document.querySelector('#review [aria-pressed=true]').textContent"
-CELLS = "[...document.querySelector('#t0').cells].slice(-2).map((cell) => cell.textContent)"
-
-
-def open_first(browser, viewer):
-    browser.open(viewer.address, READY)
-    browser.run("document.querySelector('.pick').click()")
-    browser.wait(f"document.getElementById('panel').dataset.shown === '{FIRST}'")
-
-
-def press(browser, verdict):
-    browser.run(f"document.querySelector('#review [data-review={verdict}]').click()")
-
-
-def type_note(browser, text):
-    browser.run(
-        f"(() => {{ const note = document.getElementById('note'); note.value = {json.dumps(text)};"
-        " note.dispatchEvent(new Event('input')); })()"
-    )
-
-
-def test_a_button_writes_the_review_and_everybody_sees_it(viewer, people):
-    one, two = people
-    for person in people:
-        open_first(person, viewer)
-        points = "Bokeh.documents[1].get_model_by_name('series-points').data.y.length"
-        assert person.run(points) == 60
-        assert person.complaints == []
-    type_note(one, "fresh scarp\n<b>wide</b>")
-    press(one, "confirmed")
-    one.wait("document.getElementById('review-state').textContent.startsWith('saved at')")
-    assert read_reviews(viewer.inventory)[FIRST] == ("confirmed", "fresh scarp\n<b>wide</b>")
-    assert one.run(VERDICT) == "confirmed"
-    two.wait(f"{VERDICT} === 'confirmed'")
-    assert two.run(CELLS) == ["confirmed", "fresh scarp\n<b>wide</b>"]
-    assert two.run("document.getElementById('note').value") == "fresh scarp\n<b>wide</b>"
-    assert "changed by somebody else" in two.run("document.getElementById('review-state').textContent")
-    assert all(u.startswith(f"http://127.0.0.1:{viewer.port}/") for u in two.asked)
-
-
-def test_who_writes_meanwhile_is_told_and_keeps_what_was_typed(viewer, people):
-    one, two = people
-    for person in people:
-        open_first(person, viewer)
-    type_note(two, "I think not")
-    press(one, "confirmed")
-    one.wait("document.getElementById('review-state').textContent.startsWith('saved at')")
-    two.wait(f"{VERDICT} === 'confirmed'")
-    press(two, "rejected")
-    two.wait("!document.getElementById('review-problem').hidden")
-    problem = two.run("document.getElementById('review-problem').textContent")
-    assert "review is confirmed now, you saw unreviewed" in problem
-    assert "written in another window of this viewer" in problem
-    assert read_reviews(viewer.inventory)[FIRST] == ("confirmed", "")
-    assert two.run(VERDICT) == "confirmed"
-    assert two.run("document.getElementById('note').value") == "I think not"
-    press(two, "rejected")
-    two.wait("document.getElementById('review-state').textContent.startsWith('saved at')")
-    assert read_reviews(viewer.inventory)[FIRST] == ("rejected", "I think not")
-    one.wait(f"{VERDICT} === 'rejected'")
-
-
-def test_the_page_loads_anew_after_a_survey_but_not_over_an_unsaved_note(viewer, people):
-    one, two = people
-    for person in people:
-        open_first(person, viewer)
-    type_note(two, "half a thought")
-    first, *_ = read_inventory(viewer.inventory)
-    write_survey(viewer.folder, [replace(first, note="from the survey")])
-    one.wait("document.querySelectorAll('#table tbody tr').length === 1")
-    one.wait(READY)
-    one.wait(f"document.getElementById('panel').dataset.shown === '{FIRST}'")
-    two.wait("document.getElementById('viewer-problem').textContent.includes('written its results anew')")
-    assert two.run("document.getElementById('note').value") == "half a thought"
-    press(two, "confirmed")
-    two.wait("!document.getElementById('review-problem').hidden")
-    assert read_reviews(viewer.inventory)[FIRST] == ("unreviewed", "from the survey")
-
-
-def test_a_survey_without_a_target_is_shown(folder, people):
-    one, _ = people
-    # The page of the test before asks for a viewer that has ended.
-    one.open("about:blank")
-    write_survey(folder, [])
-    with serve_survey(folder, interval_s=0.1) as address:
-        one.open(address, READY)
-        assert one.complaints == []
-        assert "No moving place was found" in one.run("document.body.textContent")
-        assert one.run("document.getElementById('viewer-problem').hidden")
-        # Targets that another run finds are shown.
-        write_survey(folder)
-        one.wait("document.querySelectorAll('#table tbody tr').length === 3")
-
-
-def test_the_table_is_filtered_by_review(viewer, people):
-    one, _ = people
-    open_first(one, viewer)
-    one.run(
-        "(() => { document.getElementById('reviewed').value = 'unreviewed';"
-        " document.getElementById('filters').dispatchEvent(new Event('input')); })()"
-    )
-    assert one.run("document.getElementById('count').textContent") == "3 targets"
-    press(one, "rejected")
-    one.wait("document.getElementById('count').textContent === '2 of 3 targets'")
-
-
-def test_a_page_of_another_site_cannot_write(viewer, people, tmp_path):
-    """Neither by a request of its script nor by a form, even from this machine and with the token."""
-    one, _ = people
-    body = json.dumps({"id": FIRST, "review": "confirmed", "note": "", "seen_review": "unreviewed", "seen_note": ""})
-    (tmp_path / "evil.html").write_text(
-        f"""<form id="f" target="inside" method="post" enctype="text/plain" action="http://127.0.0.1:{viewer.port}/review">
-        <input name='{body[:-1]}, "x": "' value='"}}'></form><iframe name="inside"></iframe>
-        <script>window.outcomes = [];
-        const tries = [
-          [{{}}, 'no-cors'], [{{'X-Groundshift-Token': '{viewer.token}', 'Content-Type': 'application/json'}}, 'cors']];
-        for (const [headers, mode] of tries)
-          fetch('http://127.0.0.1:{viewer.port}/review', {{method: 'POST', mode, headers, body: '{body}'}})
-            .then((r) => outcomes.push(r.type), (e) => outcomes.push('refused'));
-        document.getElementById('f').submit();</script>"""
-    )
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=tmp_path))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        one.open(f"http://127.0.0.1:{server.server_port}/evil.html", "window.outcomes.length === 2")
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert one.run("window.outcomes") == ["refused", "refused"]
-    posts = [
-        e["params"]["response"]["status"] for e in one.events
-        if e["method"] == "Network.responseReceived" and e["params"]["response"]["url"].endswith("/review")
-    ]  # fmt: skip
-    assert posts
-    assert set(posts) == {403}
-    assert read_reviews(viewer.inventory)[FIRST] == ("unreviewed", "")
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
