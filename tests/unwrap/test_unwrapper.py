@@ -2,12 +2,14 @@
 
 import importlib.util
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from groundshift.errors import GroundshiftError, NoDataError
 from groundshift.unwrap import UNWRAPPERS, UnwrappingError, Whirlwind, choose_unwrapper
+from groundshift.unwrap import unwrapper as module
 
 INSTALLED = ["whirlwind"]
 if importlib.util.find_spec("snaphu") is not None:
@@ -151,3 +153,11 @@ def test_auto_takes_snaphu_only_where_it_is_installed(monkeypatch):
     with pytest.raises(UnwrappingError) as caught:
         choose_unwrapper("snaphu")
     assert str(caught.value) == "unwrapper snaphu is not installed; run `pip install groundshift[snaphu]`"
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no files in memory on this system")
+def test_files_are_kept_in_memory_where_they_fit(monkeypatch, tmp_path):
+    assert module._memory_folder(1000) == Path("/dev/shm")
+    assert module._memory_folder(10**15) is None
+    monkeypatch.setattr(module, "_IN_MEMORY", tmp_path / "none")
+    assert module._memory_folder(1000) is None

@@ -6,11 +6,14 @@ the whole cycles by minimum-cost flow, so that what they return differs from wha
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,6 +29,11 @@ UNWRAPPERS = ("auto", "snaphu", "whirlwind")
 
 _SLOPE_WINDOW = 7
 """Side of the window in which both take the mean slope, unless the array is smaller."""
+
+_IN_MEMORY = Path("/dev/shm")
+"""Where Linux keeps files in memory."""
+_ROOM = 30
+"""SNAPHU's files together are smaller than so many times the image."""
 
 _MOST_LOOKS = 300.0
 """Beyond so many looks Whirlwind knows no finer costs."""
@@ -107,13 +115,32 @@ class Snaphu:
         igram, weight, valid = _prepared(wrapped, coherence, nlooks)
         side = min(_SLOPE_WINDOW, (min(wrapped.shape) - 1) // 2 * 2 + 1)
         try:
-            with _quiet_children():
+            with tempfile.TemporaryDirectory(dir=_memory_folder(igram.nbytes)) as scratch, _quiet_children():
                 unwrapped, conncomp = snaphu.unwrap(
-                    igram, weight, nlooks, "smooth", "mcf", mask=valid, phase_grad_window=(side, side)
+                    igram,
+                    weight,
+                    nlooks,
+                    "smooth",
+                    "mcf",
+                    mask=valid,
+                    phase_grad_window=(side, side),
+                    scratchdir=scratch,
                 )
         except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
             raise UnwrappingError(f"snaphu gave up: {_line(error)}; try the unwrapper whirlwind") from error
         return _finished(unwrapped, conncomp, valid)
+
+
+def _memory_folder(size: int) -> Path | None:
+    """Return a folder in memory with room for the files of an image of so many bytes; None, the usual one, if none has.
+
+    A patch is unwrapped faster than a disk makes and deletes its six files.
+    """
+    try:
+        fits = shutil.disk_usage(_IN_MEMORY).free > _ROOM * size and os.access(_IN_MEMORY, os.W_OK)
+    except OSError:
+        return None
+    return _IN_MEMORY if fits else None
 
 
 def choose_unwrapper(name: str = "auto") -> Unwrapper:
