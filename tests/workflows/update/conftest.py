@@ -14,13 +14,13 @@ from groundshift.workflows import stacking, update
 def reads(monkeypatch):
     """The pairs that were read, by name: how many windows of each."""
     found = {}
-    read = stacking._read
+    read = stacking.read_pair
 
     def counted(stack, pair, window):
         found[pair.name] = found.get(pair.name, 0) + 1
         return read(stack, pair, window)
 
-    monkeypatch.setattr(stacking, "_read", counted)
+    monkeypatch.setattr(stacking, "read_pair", counted)
     return found
 
 
