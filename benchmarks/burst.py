@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import rasterio
 from affine import Affine
-from numba import njit, prange
 
 from groundshift.io import open_slcs
 from groundshift.types import MapGrid
@@ -32,6 +31,7 @@ from groundshift.workflows import forming, stacking
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.forming import interferograms_of
 from groundshift.workflows.progress import Reporter
+from memory import read_memory
 
 PAPER_PAIRS = 130_977
 WAVELENGTH = 0.055465763
@@ -88,25 +88,14 @@ def disk_rate(folder: Path) -> float:
     return sum(path.stat().st_size for path in paths) / (time.perf_counter() - began)
 
 
-@njit(parallel=True, fastmath=True)
-def _read_memory(values: np.ndarray) -> float:
-    total = 0.0
-    for k in prange(values.shape[0]):
-        part = np.float32(0)
-        for x in range(values.shape[1]):
-            part += values[k, x]
-        total += part
-    return total
-
-
 def memory_rate() -> float:
     """Read a quarter of a gigabyte with all cores; bytes per second, the best of several."""
     values = np.ones((64, 1_000_000), np.float32)
-    _read_memory(values)
+    read_memory(values)
     times = []
     for _ in range(7):
         began = time.perf_counter()
-        _read_memory(values)
+        read_memory(values)
         times.append(time.perf_counter() - began)
     return values.nbytes / min(times)
 

@@ -5,9 +5,11 @@ import resource
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 
 class Spent(NamedTuple):
@@ -22,23 +24,14 @@ class Spent(NamedTuple):
 
 def held(root: int) -> float:
     """Return the memory that a process and all below it hold, GB, without pages of files."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(folder.name))
-    total, waiting = 0, [root]
-    while waiting:
-        number = waiting.pop()
-        waiting += children.get(number, [])
-        try:
-            resident, shared = Path(f"/proc/{number}/statm").read_text().split()[1:3]
-            total += int(resident) - int(shared)
-        except OSError:
-            continue
-    return total * resource.getpagesize() / 1e9
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(root)
+        for one in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                info = one.memory_info()
+                total += info.rss - info.shared
+    return total / 1e9
 
 
 def measured(command: Sequence[str]) -> Spent:

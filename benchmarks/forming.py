@@ -29,7 +29,6 @@ from datetime import date, timedelta
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np
-from numba import njit, prange
 from scipy.ndimage import uniform_filter
 
 from groundshift.constants import SENTINEL1_WAVELENGTH
@@ -38,6 +37,7 @@ from groundshift.gradients.noise import NoiseShare
 from groundshift.gradients.sums import StackPlan, add_pairs, empty_sums, plan_window
 from groundshift.interferometry import correct_coherence, form, independent_looks
 from groundshift.types import Looks, Pair, RadarGrid
+from memory import read_memory
 
 LOOKS = Looks(2, 8)
 SMOOTHING = 10
@@ -69,17 +69,6 @@ def plan_of(shape: tuple[int, int], count: int) -> StackPlan:
     return StackPlan(
         "burst", grid, SENTINEL1_WAVELENGTH, pairs, (window,), directions_of(grid.axis_names), SMOOTHING, noise
     )
-
-
-@njit(parallel=True, fastmath=True)
-def _read_memory(values: np.ndarray) -> float:
-    total = 0.0
-    for k in prange(values.shape[0]):
-        part = np.float32(0)
-        for x in range(values.shape[1]):
-            part += values[k, x]
-        total += part
-    return total
 
 
 def numpy_way(reference: np.ndarray, secondary: np.ndarray, sums: list[np.ndarray]) -> None:
@@ -192,7 +181,7 @@ def show_speed(shape: tuple[int, int], turns: int) -> None:
     torch = torch_way(reference, secondary)
     many = f"one of {BATCH} pairs, summed together"
     ways: dict[str, Callable[[], object]] = {
-        "reading both images from memory": lambda: _read_memory(both),
+        "reading both images from memory": lambda: read_memory(both),
         "forming": forming,
         "summing": summing,
         "one pair alone": lambda: (forming(), summing()),

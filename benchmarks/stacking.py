@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from affine import Affine
-from numba import njit, prange
 from scipy.ndimage import uniform_filter
 
 from groundshift.gradients.sums import add_pairs, empty_sums
@@ -30,6 +29,7 @@ from groundshift.types import MapGrid, Pair
 from groundshift.workflows.config import StackConfig
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.stacking import stack_track
+from memory import read_memory
 
 _CONFIG = StackConfig(smoothing=10, smoothing_limit=400.0, wet_months=(), sliding_years=None)
 
@@ -63,26 +63,15 @@ def make_pairs(folder: Path, count: int, shape: tuple[int, int]) -> None:
             write_plain(phase_file, phase, grid)
 
 
-@njit(parallel=True, fastmath=True)
-def _read_memory(values: np.ndarray) -> float:
-    total = 0.0
-    for k in prange(values.shape[0]):
-        part = np.float32(0)
-        for x in range(values.shape[1]):
-            part += values[k, x]
-        total += part
-    return total
-
-
 def memory_floor(pairs: int, shape: tuple[int, int]) -> float:
     """Seconds to read the bytes of all pairs from memory with all cores."""
     block = np.ones((16, shape[0] * shape[1] * 2), np.float32)
     pieces = block.reshape(-1, shape[1] * 2)
-    _read_memory(pieces)
+    read_memory(pieces)
     times = []
     for _ in range(7):
         began = time.perf_counter()
-        _read_memory(pieces)
+        read_memory(pieces)
         times.append(time.perf_counter() - began)
     return float(np.median(times)) * pairs / len(block)
 
