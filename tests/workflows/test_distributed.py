@@ -1,5 +1,7 @@
 """Surveys of several tracks by workers: what they leave, and what becomes of it when workers fail."""
 
+import hashlib
+import json
 import os
 import signal
 import threading
@@ -68,8 +70,18 @@ def assert_same(out, expected):
     assert facts_of(out / "inventory.gpkg") == facts_of(expected / "inventory.gpkg")
 
 
+def files_noted(out):
+    return json.loads((out / "provenance.json").read_text())["inputs"]
+
+
 def test_two_workers_leave_what_one_process_leaves(scenes, alone, tmp_path):
-    assert_same(survey(scenes, tmp_path / "out", 2).folder, alone)
+    out = survey(scenes, tmp_path / "out", 2).folder
+    assert_same(out, alone)
+    read = sorted(path for scene in scenes for path in scene.glob("2*.tif"))
+    expected = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
+    assert len({path.parent for path in read}) == 3
+    assert files_noted(alone) == expected
+    assert files_noted(out) == expected
 
 
 def test_who_follows_a_killed_worker_goes_on(scenes, alone, tmp_path):

@@ -3,9 +3,13 @@
 import hashlib
 import json
 
+import pytest
+
 from groundshift import __version__
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.provenance import write_provenance
+from groundshift.workflows.provenance import checksums_beside, write_provenance
+
+QUIET = Reporter(quiet=True)
 
 
 def test_every_file_has_its_checksum_and_one_that_is_gone_has_none(tmp_path):
@@ -13,11 +17,27 @@ def test_every_file_has_its_checksum_and_one_that_is_gone_has_none(tmp_path):
     for name, data in content.items():
         (tmp_path / name).write_bytes(data)
     files = [*(tmp_path / name for name in content), tmp_path / "a.tif", tmp_path / "gone.tif"]
-    write_provenance(tmp_path / "p.json", files, {"seed": 4, "where": tmp_path}, Reporter(quiet=True))
-    found = json.loads((tmp_path / "p.json").read_text())
+    with checksums_beside(files, "checksums", QUIET) as found:
+        assert found == {}
     expected = {str(tmp_path / n): hashlib.sha256(d).hexdigest() for n, d in content.items()}
-    assert found["inputs"] == expected | {str(tmp_path / "gone.tif"): None}
-    assert list(found["inputs"]) == sorted(found["inputs"])
+    assert found == expected | {str(tmp_path / "gone.tif"): None}
+
+
+def test_what_fails_beside_checksums_fails_as_it_did(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"one")
+    with (
+        pytest.raises(KeyboardInterrupt),
+        checksums_beside([tmp_path / "a.tif"] * 2, "checksums", QUIET) as found,
+    ):
+        raise KeyboardInterrupt
+    assert found == {}
+
+
+def test_the_record_has_versions_facts_and_the_files_in_order(tmp_path):
+    sums = {"c.tif": "0c", "a.tif": None, "b.tif": "0b"}
+    write_provenance(tmp_path / "p.json", sums, {"seed": 4, "where": tmp_path})
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert list(found["inputs"].items()) == sorted(sums.items())
     assert (found["groundshift"], found["seed"], found["where"]) == (__version__, 4, str(tmp_path))
     assert "numpy" in found["libraries"]
 
