@@ -12,6 +12,16 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 from groundshift.nets import NETWORKS  # noqa: E402
 from groundshift.nets.attention import ChannelGate, SpatialGate  # noqa: E402
 from groundshift.nets.bodynet_loss import BodyTargets, body_losses, body_targets  # noqa: E402
+from groundshift.nets.bowl_loss import (  # noqa: E402
+    BowlTruth,
+    ddnet_loss,
+    gradient_and_footprint_loss,
+    punet_loss,
+    unet_loss,
+)
+from groundshift.nets.bowl_unet import BowlUnet  # noqa: E402
+from groundshift.nets.bowlnet import BowlNet  # noqa: E402
+from groundshift.nets.punet import DDNet, PUNet  # noqa: E402
 from groundshift.nets.yolo_loss import yolo_losses  # noqa: E402
 
 torch.set_num_threads(1)
@@ -53,6 +63,34 @@ def bodies():
     return BodyTargets(*map(torch.stack, zip(*targets, strict=True)))
 
 
+def bowls():
+    depth = torch.zeros(2, 1, *SHAPE)
+    for image, boxes in zip(depth, BOXES, strict=True):
+        for x0, y0, x1, y1 in boxes.int().tolist():
+            image[:, y0:y1, x0:x1] = 3.0
+    return BowlTruth(depth, depth, (depth > 0).float(), torch.ones_like(depth))
+
+
+class OneMap(torch.nn.Module):
+    """A network that answers with one map, as one of several."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return (self.network(x),)
+
+
+def one_map(build, loss):
+    return Case(
+        lambda: OneMap(build()),
+        2,
+        lambda height, width: [(1, height, width)],
+        lambda _, outputs: sum(loss(outputs[0], bowls()).values()),
+    )
+
+
 CASES = {
     "yolov3": yolo("yolov3", (8, 16, 32), 0),
     "yolov3 with attention behind stages": yolo("yolov3", (8, 16, 32), 2 * 5, attention="stage"),
@@ -64,6 +102,15 @@ CASES = {
         lambda height, width: [(1, height, width), (2, height, width)],
         lambda _, outputs: sum(body_losses(outputs, bodies()).values()),
     ),
+    "bowlnet": Case(
+        lambda: BowlNet(0.25),
+        2,
+        lambda height, width: [(2, height, width), (1, height, width), (1, height, width)],
+        lambda _, outputs: sum(gradient_and_footprint_loss(outputs, bowls()).values()),
+    ),
+    "unet over mines": one_map(lambda: BowlUnet(0.125), unet_loss),
+    "ddnet": one_map(lambda: DDNet(8, 1, 1), ddnet_loss),
+    "punet": one_map(lambda: PUNet(8, 2, 2), punet_loss),
 }
 
 

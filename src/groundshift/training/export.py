@@ -24,7 +24,8 @@ from groundshift import __version__
 from groundshift.detect.planes import PLANES
 from groundshift.errors import GroundshiftError
 from groundshift.io.atomic import atomic_path
-from groundshift.training.tasks import STRIDE, Task
+from groundshift.training.protocols import Exportable
+from groundshift.training.tasks import STRIDE
 
 __all__ = ["ExportError", "Metadata", "export_onnx"]
 
@@ -35,8 +36,18 @@ MOST_DIFFERENCE = 1e-4
 MOST_ROUNDING = 4.0
 """Or by so many times what rounding to single precision does to those of torch, in networks of many layers."""
 
-_OUTPUTS = {"bodies": ("body", "offset"), "boxes": ("boxes", "scores")}
-_INPUTS = {"bodies": ("planes", len(PLANES)), "boxes": ("gradient", 1)}
+_OUTPUTS = {
+    "bodies": ("body", "offset"),
+    "boxes": ("boxes", "scores"),
+    "bowls": ("probability", "down", "right", "error"),
+    "footprint": ("probability",),
+    "unwrapped": ("phase",),
+}
+_INPUTS = {
+    "bodies": ("planes", len(PLANES)),
+    "boxes": ("gradient", 1),
+    **dict.fromkeys(("bowls", "footprint", "unwrapped"), ("interferogram", 2)),
+}
 
 
 class ExportError(GroundshiftError, ValueError):
@@ -57,7 +68,7 @@ class Metadata:
     least_score: float = 0.5
     """Probability from which on a detection counts."""
 
-    def properties(self, kind: str) -> dict[str, str]:
+    def properties(self, kind: str, planes: Sequence[str]) -> dict[str, str]:
         """Return the metadata as ONNX keeps them."""
         calibration = {"slope": self.slope, "intercept": self.intercept, "least_score": self.least_score}
         return {
@@ -66,20 +77,22 @@ class Metadata:
             "groundshift.version": __version__,
             "groundshift.config": json.dumps(self.config),
             "groundshift.calibration": json.dumps(calibration),
-            "groundshift.planes": json.dumps(PLANES),
+            "groundshift.planes": json.dumps(list(planes)),
         }
 
 
-def export_onnx(task: Task, model: nn.Module, path: Path, metadata: Metadata) -> float:
+def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metadata) -> float:
     """Write a network as ONNX.
 
     Batch, height and width are free; height and width must be multiples of 32. Bodies: `planes` (N, 8, y, x) to `body`,
     probability (N, 1, y, x), and `offset` (N, 2, y, x) in nodes. Boxes: `gradient` (N, 1, y, x), in
-    radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M).
+    radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M). Networks for mining: `interferogram`
+    (N, 2, y, x), wrapped phase in radians and coherence, to maps (N, 1, y, x): `probability` of ground that moves,
+    unwrapped `phase` in radians, mean `error` of it in radians; each those of them that it tells.
 
     Parameters
     ----------
-    task : Task
+    task : Exportable
         What the network does.
     model : nn.Module
         On the CPU.
@@ -116,7 +129,7 @@ def export_onnx(task: Task, model: nn.Module, path: Path, metadata: Metadata) ->
             dynamic_axes=_free_axes(task.kind, name),
         )
         written = onnx.load(temporary)
-        onnx.helper.set_model_props(written, metadata.properties(task.kind))
+        onnx.helper.set_model_props(written, metadata.properties(task.kind, task.planes))
         onnx.save(written, temporary)
         shapes = [(1, STRIDE, STRIDE), (3, 3 * STRIDE, 2 * STRIDE)]
         return max(_checked(exported, temporary, path, name, _example(channels, shape)) for shape in shapes)
@@ -136,6 +149,9 @@ def _example(channels: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     if channels == 1:
         return np.clip(drawn, -1, 1)
     known = rng.random((shape[0], 1, *shape[1:])) < 0.9
+    if channels == 2:
+        drawn[:, 1] = np.clip(np.abs(drawn[:, 1]), 0.01, 1)
+        return np.asarray(np.clip(drawn, -np.pi, np.pi) * known, np.float32)
     drawn[:, [PLANES.index("significance_y"), PLANES.index("significance_x")]] *= 5
     positive = [PLANES.index(p) for p in ("sigma_y", "sigma_x", "coherence")]
     drawn[:, positive] = np.clip(np.abs(drawn[:, positive]), 0, 1)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -21,22 +21,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groundshift import __version__
-from groundshift.detect.planes import PLANES
-from groundshift.detect.prediction import Prediction
 from groundshift.errors import GroundshiftError
 from groundshift.training.checkpoint import save_checkpoint
-from groundshift.training.config import TrainConfig
-from groundshift.training.data import Supply, prefetched
+from groundshift.training.data import prefetched
 from groundshift.training.optimiser import Phase, make_optimiser, phase_at, rate_at
-from groundshift.training.samples import Sample
-from groundshift.training.tasks import Task
+from groundshift.training.protocols import Learning, RunConfig, Source, Watch
 
-__all__ = ["DivergedError", "Ending", "Measure", "Trainer", "Watch", "knows_bfloat16", "step_seed"]
+__all__ = ["DivergedError", "Ending", "Measure", "Trainer", "knows_bfloat16", "step_seed"]
 
 Ending = Literal["done", "early", "time"]
 """All steps were taken; no gain for long; the time was up."""
 
-Measure = Callable[[Sequence[Sequence[Prediction]], Sequence[Sample]], dict[str, float]]
+Measure = Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]
 """From predictions and samples to named figures; those weights are best for which the first one is highest."""
 
 _MOST_GRADIENT = 10.0
@@ -47,36 +43,20 @@ class DivergedError(GroundshiftError, ArithmeticError):
     """The loss is no number any more."""
 
 
-class Watch(Protocol):
-    """Who is told how a run gets on."""
-
-    def advance(self, more: int = 1, /) -> None:
-        """Tell that steps are done."""
-        ...
-
-    def recorded(self, record: Mapping[str, float], records: Sequence[Mapping[str, float]], /) -> None:
-        """Tell the newest record, and all of them."""
-        ...
-
-    def validated(self, samples: Sequence[Sample], predictions: Sequence[Sequence[Prediction]], /) -> None:
-        """Show what was found on the validation samples."""
-        ...
-
-
 class Trainer:
     """A network on its way.
 
     Parameters
     ----------
-    config : TrainConfig
+    config : RunConfig
         All settings.
-    task : Task
+    task : Learning
         What joins the network to samples.
     model : nn.Module
         The network with its first weights.
-    supply : Supply
+    supply : Source
         Where tiles come from.
-    validation : sequence of Sample
+    validation : sequence of samples
         What it is judged on; none: the last weights count as the best.
     measure : Measure
         How it is judged.
@@ -94,11 +74,11 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainConfig,
-        task: Task,
+        config: RunConfig,
+        task: Learning,
         model: nn.Module,
-        supply: Supply,
-        validation: Sequence[Sample],
+        supply: Source,
+        validation: Sequence[Any],
         measure: Measure,
         *,
         steps: int,
@@ -177,7 +157,7 @@ class Trainer:
             {
                 "version": __version__,
                 "kind": self.task.kind,
-                "planes": list(PLANES),
+                "planes": list(self.task.planes),
                 "config": self.config.model_dump(mode="json"),
                 "step": self.step,
                 "phase": self._phase,
@@ -297,8 +277,8 @@ class Trainer:
 class _Batches(NamedTuple):
     """Makes the batch of a step; as arrays, for a process would hand over tensors through shared memory."""
 
-    task: Task
-    supply: Supply
+    task: Learning
+    supply: Source
 
     def make(self, step: int) -> dict[str, NDArray[Any]]:
         """Make the batch."""

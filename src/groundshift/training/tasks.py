@@ -42,6 +42,8 @@ class Task(Protocol):
 
     kind: Literal["bodies", "boxes"]
     """What it draws."""
+    planes: tuple[str, ...]
+    """Names of the maps that samples hold."""
     in_radians: bool
     """Whether it sees summed radians instead of velocities."""
 
@@ -70,6 +72,7 @@ class BodyTask:
     """`BodyNet`: all planes in, bodies with masks out."""
 
     kind: Literal["bodies", "boxes"] = "bodies"
+    planes: tuple[str, ...] = PLANES
     in_radians = False
 
     def batch(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
@@ -109,6 +112,7 @@ class BoxTask:
     """The YOLO family as Fu et al. (2022) use it: each direction is an image of its own; boxes of both are merged."""
 
     kind: Literal["bodies", "boxes"] = "boxes"
+    planes: tuple[str, ...] = PLANES
     in_radians = True
 
     def __init__(self, config: ModelConfig) -> None:

@@ -1,0 +1,1 @@
+"""Training of networks that find and unwrap mining subsidence in single interferograms."""
