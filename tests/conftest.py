@@ -196,3 +196,28 @@ def surveyed(simulated, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("surveyed") / "out"
     assert main(["survey", str(simulated), "-o", str(folder), "--detector", "rules", "--quiet"]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def mines(tmp_path_factory) -> Path:
+    """Folder of a small scene over a mine, of 24 pairs; see tests/mines.py. Not to be written to."""
+    pytest.importorskip("torch", reason="simulated mines need torch (the train extra)")
+    from tests.mines import make_scenes
+
+    from groundshift.simulate.mining.write import write_mines
+
+    folder = tmp_path_factory.mktemp("mines") / "scene"
+    write_mines(make_scenes(), 0, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mined(mines, tmp_path_factory) -> Path:
+    """Folder of a finished run of `groundshift mining` on it, by the rules. Not to be written to."""
+    from tests.mines import RULES
+
+    from groundshift.cli import main
+
+    folder = tmp_path_factory.mktemp("mined") / "out"
+    assert main(["mining", str(mines), "-o", str(folder), *RULES]) == 0
+    return folder

@@ -119,7 +119,7 @@ def test_an_answer_without_work_loads_none_of_the_slow_libraries(arguments, tmp_
         (["survey", "a", "-o", "b", "--window", "x"], "--window: expected NAME=YYYY-MM-DD:YYYY-MM-DD, instead got 'x'"),
         (
             ["survey", "a", "-o", "b", "--window", "../x=2018-01-01:2019-01-01"],
-            "--window: expected a name of letters, digits, - and _, not 'all', instead got '../x'",
+            "--window: expected a name of letters, digits, - and _, not 'all' or 'single-pairs', instead got '../x'",
         ),
         (["simulate", "a", "--n-dates", "1"], "--n-dates: expected at least 2, instead got '1'"),
         (["simulate", "a", "--bare.initial", "7"], "--bare.initial: expected at most 1.0, instead got '7'"),

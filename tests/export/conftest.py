@@ -18,10 +18,14 @@ from affine import Affine
 from shapely import Polygon, box
 
 from groundshift.detect.detection import Detection
-from groundshift.inventory import Run, Target, TargetSeries
+from groundshift.inventory import Run, Target, TargetEvent, TargetSeries
 from groundshift.io.patches import PatchSeries
 from groundshift.types import LookGeometry, MapGrid, Pair
 
+EVENTS = (
+    TargetEvent("full", "T26", "onset", date(2016, 1, 9), date(2016, 1, 2), date(2016, 1, 13), float("nan"), -31.25),
+    TargetEvent("full", "T26", "stop", date(2016, 2, 1), date(2016, 1, 20), date(2016, 2, 6), -31.25, -0.5),
+)
 NOTE = 'Häuser, 裂缝; "road"\nline two'
 
 
@@ -108,7 +112,7 @@ def series() -> list[TargetSeries]:
     moved = np.array([0.0, -1.25, np.nan])
     return [
         TargetSeries("wm2x1nf", "T135", days, moved, np.array([0.0, 0.5, np.nan])),
-        TargetSeries("full", "T26", days, -moved, np.abs(moved)),
+        TargetSeries("full", "T26", days, -moved, np.abs(moved), EVENTS),
     ]
 
 

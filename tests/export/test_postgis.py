@@ -42,7 +42,7 @@ def ask(postgres, database):
 
 def test_every_row_arrives_as_it_is(export, ask, targets, run, series):
     done = export(targets, [run], series)
-    assert done == (3, 3, 0, 3, 1, 6)
+    assert done == (3, 3, 0, 3, 1, 6, 2)
     columns = (
         "id, kind, score, tracks, evidence, first_seen, last_seen, area_m2, velocity_los_mm_yr, velocity_sigma_mm_yr, "
         "velocity_slope_mm_yr, slope_deg, aspect_deg, mean_coherence, n_pairs, behaviour, review, note"
@@ -60,6 +60,11 @@ def test_every_row_arrives_as_it_is(export, ask, targets, run, series):
     ]
     rows = ask("SELECT date, displacement_mm, sigma_mm FROM groundshift.series WHERE target = 'wm2x1nf' ORDER BY date")
     assert rows == [(date(2016, 1, 1), 0.0, 0.0), (date(2016, 1, 13), -1.25, 0.5), (date(2016, 2, 6), None, None)]
+    events = "target, track, kind, day, early, late, rate_before_mm_yr, rate_after_mm_yr"
+    assert ask(f"SELECT {events} FROM groundshift.events ORDER BY day") == [
+        ("full", "T26", "onset", date(2016, 1, 9), date(2016, 1, 2), date(2016, 1, 13), None, -31.25),
+        ("full", "T26", "stop", date(2016, 2, 1), date(2016, 1, 20), date(2016, 2, 6), -31.25, -0.5),
+    ]
     assert ask('SELECT target, "window" FROM groundshift.detections ORDER BY number')[1:] == [
         ("full", "all"),
         ("full", "wet"),
@@ -109,6 +114,24 @@ def test_again_changes_nothing_and_a_new_run_brings_up_to_date(export, ask, targ
         ("wm2x1nf", date(2016, 1, 13)),
         ("wm2x1nf", date(2016, 3, 1)),
     ]
+
+
+def test_events_are_replaced_with_their_series_and_go_with_their_target(export, ask, targets, series):
+    export(targets, [], series)
+    export(targets, [], [series[0], replace(series[1], events=series[1].events[1:])])
+    assert ask("SELECT target, kind FROM groundshift.events") == [("full", "stop")]
+    export(targets, [], series[:1])
+    assert ask("SELECT target, kind FROM groundshift.events") == [("full", "stop")]  # what was not exported stays
+    ask("DELETE FROM groundshift.targets WHERE id = 'full'")
+    assert ask("SELECT count(*) FROM groundshift.events") == [(0,)]
+
+
+def test_a_schema_from_before_there_were_events_gets_their_table(export, ask, targets, series):
+    export(targets, [], series)
+    ask("DROP TABLE groundshift.events")
+    assert export(targets, [], series)[5:] == (6, 2)
+    assert ask("SELECT kind FROM groundshift.events ORDER BY day") == [("onset",), ("stop",)]
+    assert ask("SELECT version FROM groundshift.groundshift_schema") == [(1,)]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +236,7 @@ def test_the_command_tells_what_it_did_and_no_password(groundshift, postgres, da
     assert (ran.code, ran.err) == (0, "")
     assert json.loads(ran.out) == {
         "form": "postgis", "to": f"schema danba of database {database} on {postgres.socket}", "targets": 1, "files": [],
-        "new": 1, "reviews_kept": 0, "detections": 2, "runs": 0, "dates": 3,
+        "new": 1, "reviews_kept": 0, "detections": 2, "runs": 0, "dates": 3, "events": 2,
     }  # fmt: skip
     ran = groundshift("export", tmp_path, "--to", url)
     assert ran.lines == [f"3 targets exported: schema danba of database {database} on {postgres.socket}"]

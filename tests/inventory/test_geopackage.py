@@ -14,8 +14,10 @@ from shapely import MultiPolygon, box
 from groundshift.errors import DamagedFileError, MissingFileError, OutputError, UnknownFormatError
 from groundshift.inventory import (
     Run,
+    TargetEvent,
     TargetSeries,
     geodesic_area_m2,
+    read_events,
     read_inventory,
     read_runs,
     read_series,
@@ -42,6 +44,16 @@ SCHEMA = {
     "review": "OFTString",
     "note": "OFTString",
 }
+EVENT_SCHEMA = {
+    "target": "OFTString",
+    "track": "OFTString",
+    "kind": "OFTString",
+    "day": "OFTDate",
+    "early": "OFTDate",
+    "late": "OFTDate",
+    "rate_before_mm_yr": "OFTReal",
+    "rate_after_mm_yr": "OFTReal",
+}
 RUN = Run(
     started=datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC),
     version="0.1.0",
@@ -52,6 +64,10 @@ RUN = Run(
     n_pairs=201,
     parameters="merge:\n  max_centre_distance_m: 500\n",
 )
+
+
+STOP = TargetEvent("b", "T26", "stop", date(2016, 2, 1), date(2016, 1, 20), date(2016, 2, 6), -31.25, -0.5)
+ONSET = TargetEvent("b", "T26", "onset", date(2016, 1, 9), date(2016, 1, 2), date(2016, 1, 13), math.nan, -31.25)
 
 
 @pytest.fixture
@@ -76,7 +92,7 @@ def series():
     days = np.array(["2016-01-01", "2016-01-13", "2016-02-06"], "datetime64[D]")
     moved = np.array([0.0, -1.25, math.nan])
     return [
-        TargetSeries("b", "T26", days, moved, np.array([0.0, 0.5, math.nan])),
+        TargetSeries("b", "T26", days, moved, np.array([0.0, 0.5, math.nan]), (ONSET, STOP)),
         TargetSeries("a", "T", days, -moved, moved),
     ]
 
@@ -102,7 +118,7 @@ def rows(path):
     connection = sqlite3.connect(path)
     content = {
         layer: connection.execute(f"SELECT * FROM {layer}").fetchall()
-        for layer in ("targets", "detections", "runs", "series", "layer_styles", "groundshift_schema")
+        for layer in ("targets", "detections", "runs", "series", "events", "layer_styles", "groundshift_schema")
     }
     connection.close()
     return content
@@ -116,6 +132,7 @@ def test_what_is_written_is_read_back(inventory, many, series):
         np.testing.assert_array_equal(got.dates, given.dates)
         np.testing.assert_array_equal(got.displacement_mm, given.displacement_mm)
         np.testing.assert_array_equal(got.sigma_mm, given.sigma_mm)
+        assert list(map(repr, got.events)) == list(map(repr, given.events))  # nan is not itself
 
 
 def test_unknown_numbers_come_back_unknown(tmp_path, target):
@@ -141,10 +158,13 @@ def test_the_schema_is_exact_with_and_without_targets(tmp_path, many, empty):
         "detections",
         "runs",
         "series",
+        "events",
         "layer_styles",
     }
+    info = pyogrio.read_info(path, layer="events")
+    assert dict(zip(info["fields"], info["ogr_types"], strict=True)) == EVENT_SCHEMA
     if empty:
-        assert (read_inventory(path), read_runs(path), read_series(path)) == ([], [], [])
+        assert (read_inventory(path), read_runs(path), read_series(path), read_events(path)) == ([], [], [], [])
 
 
 def test_geopandas_sees_the_same(inventory, many):
@@ -170,6 +190,34 @@ def test_writing_again_gives_the_same_rows(inventory, many, series):
     before = rows(inventory)
     write_inventory(inventory, read_inventory(inventory), read_runs(inventory), read_series(inventory))
     assert rows(inventory) == before
+
+
+def test_events_come_back_in_order_of_time_with_the_series_they_belong_to(tmp_path, series):
+    path = tmp_path / "inventory.gpkg"
+    other = replace(STOP, target="a", track="T")
+    write_inventory(path, [], [], [replace(series[0], events=(STOP, ONSET)), replace(series[1], events=(other,))])
+    first, second, third = read_events(path)
+    assert (first, second.kind, third) == (other, "onset", STOP)
+    assert [[e.kind for e in s.events] for s in read_series(path)] == [["onset", "stop"], ["stop"]]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    ["UPDATE events SET kind = 'pause'", "UPDATE events SET late = NULL", "UPDATE events SET target = NULL"],
+)
+def test_an_event_that_lacks_something_is_told(inventory, edit):
+    execute(inventory, f"{edit} WHERE kind = 'stop'")
+    line = f"{inventory}: a row of layer 'events' lacks its target, a date or its kind; restore it from a copy"
+    for read in (read_events, read_series):
+        with pytest.raises(DamagedFileError) as caught:
+            read(inventory)
+        assert str(caught.value) == line
+
+
+def test_an_inventory_from_before_there_were_events_has_none(inventory, series):
+    execute(inventory, "DROP TABLE events", "DELETE FROM gpkg_contents WHERE table_name = 'events'")
+    assert read_events(inventory) == []
+    assert [(s.target, s.events) for s in read_series(inventory)] == [(s.target, ()) for s in series]
 
 
 def test_times_are_kept_in_utc(tmp_path):

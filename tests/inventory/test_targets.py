@@ -51,6 +51,20 @@ def test_the_slope_threshold_can_be_moved(detect):
     assert one(detect(slope=12.0), min_slope_deg=15.0).kind == "subsidence"
 
 
+@pytest.mark.parametrize("slope", [None, 0.0, 35.0])
+@pytest.mark.parametrize(("velocity", "kind"), [(-400.0, "subsidence"), (400.0, "uplift"), (math.nan, "unknown")])
+def test_what_shows_in_single_interferograms_is_subsidence_or_uplift_on_any_ground(detect, slope, velocity, kind):
+    site = one(detect(slope=slope, velocity=velocity, window="single-pairs"))
+    assert (site.kind, site.is_site) == (kind, True)
+    assert not one(detect(slope=slope, velocity=velocity)).is_site
+
+
+def test_a_place_that_stack_and_single_interferograms_see_is_one_site(detect):
+    body, site = detect(velocity=-20.0), detect(velocity=-400.0, window="single-pairs", significance=12.0)
+    both = one(body, site)
+    assert (both.kind, both.is_site, both.velocity_los_mm_yr) == ("subsidence", True, -400.0)
+
+
 def test_only_tracks_are_independent_evidence(detect):
     windows = [detect(score=0.6), detect(score=0.7, window="wet"), detect(score=0.5, directions=("range",))]
     assert one(*windows).score == pytest.approx(0.7)

@@ -88,6 +88,23 @@ def test_the_core_is_the_faster_half_by_the_stack(map_grid):
     np.testing.assert_array_equal(follow(blind, CONFIG, Whirlwind()).core, INSIDE)
 
 
+def test_of_fast_motion_the_core_is_what_has_moved_nearly_as_far_as_the_farthest(map_grid):
+    """A bowl that no stack tells of, with a hole in its middle, in which nothing is known."""
+    bowl = np.exp(-(RHO**2) * 1.5)
+    patch = make_patch(
+        map_grid, 0.0, stacked_velocity=np.full(SHAPE, np.nan, np.float32), significance=np.zeros(SHAPE, np.float32),
+        extra=lambda day: -0.3 * (day - days_of()[0]).days / 365.25 * bowl, fast=True, pixel=20.0,
+    )  # fmt: skip
+    patch.igrams[:, 15:17, 16:18] = 0
+    found = follow(patch, CONFIG, Whirlwind())
+    known = INSIDE & (patch.igrams != 0).any(0)
+    assert not found.core[15:17, 16:18].any()
+    assert bowl[found.core].min() > 0.6 * bowl[known].max()
+    assert found.core[known & (bowl > 0.8)].all()
+    truth = -0.3 * bowl[found.core].mean()
+    assert found.motion.velocity.rate == pytest.approx(truth, abs=0.02)
+
+
 def test_motion_is_counted_from_the_reference_and_dates_as_a_whole_drop_out(map_grid):
     patch = make_patch(map_grid)
     found = follow(patch, CONFIG, Whirlwind())

@@ -86,6 +86,14 @@ def test_pairs_are_all_short_ones_with_their_baselines():
     assert {(p.reference, p.secondary) for p in stack.pairs} == wanted
     assert {p.perpendicular_baseline for p in stack.pairs} == {10.0, 20.0, None}
     assert stack.files[stack.pairs[0]] == (Path("2020-01-06.slc"), Path("2020-01-18.slc"))
+    # So does a scan for mining subsidence, if it is told to, and its pixels are smaller.
+    bowls = {"look_for": "both", "bowl_days": 48, "bowl_pixel": 20}
+    fast = interferograms_of(images.stack(), settings(stack={"max_days": 24}, bowls=bowls))
+    assert {(p.reference, p.secondary) for p in fast.pairs} == {
+        (a, b) for a in images.dates for b in images.dates if 0 < (b - a).days <= 48
+    }
+    assert fast.grid.spacing == pytest.approx((20, 20))
+    assert interferograms_of(images.stack(), settings(bowls={"bowl_pixel": 20})).grid.spacing == (40, 40)
     # Series take longer pairs than stacks.
     longer = interferograms_of(images.stack(), settings(stack={"max_days": 24}, series={"series_days": 36}))
     assert max(p.days for p in longer.pairs) == 36

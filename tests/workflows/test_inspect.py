@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
 from groundshift.io import open_stack
@@ -72,3 +73,28 @@ def test_problems_are_sorted_by_what_became_of_the_file(stack, tmp_path):
 def test_the_network_is_drawn(stack, tmp_path):
     draw_network(stack, tmp_path / "network.svg")
     assert "30 pairs" in (tmp_path / "network.svg").read_text() or (tmp_path / "network.svg").stat().st_size > 5000
+
+
+def test_pairs_that_are_noise_are_named(tmp_path):
+    rng = np.random.default_rng(0)
+    ramp = np.angle(np.exp(1j * (0.2 * np.arange(100) + rng.normal(0, 0.5, (100, 100)))))
+    for day, phase in ((1, ramp), (13, rng.uniform(-np.pi, np.pi, ramp.shape)), (25, ramp)):
+        phase.astype("<f4").tofile(tmp_path / f"100_201801{day:02}-201802{day:02}.wzp")
+    (warning,) = [line for line in describe(open_stack(tmp_path))["warnings"] if "noise all over" in line]
+    assert warning == (
+        f"{tmp_path}: noise all over, nowhere coherent, in 1 of the 3 pairs looked at: 20180113_20180213; they tell "
+        "nothing of the ground, so take shorter pairs or another season"
+    )
+    (tmp_path / "100_20180113-20180213.wzp").unlink()
+    assert not any("noise all over" in line for line in describe(open_stack(tmp_path))["warnings"])
+
+
+def test_many_pairs_of_noise_are_named_in_part_and_pairs_that_break_are_left_to_the_run(tmp_path):
+    phase = np.random.default_rng(0).uniform(-np.pi, np.pi, (100, 100)).astype("<f4")
+    for day in range(1, 15):
+        phase.tofile(tmp_path / f"100_201801{day:02}-201802{day:02}.wzp")
+    stack = open_stack(tmp_path)
+    (tmp_path / "100_20180114-20180214.wzp").write_bytes(b"1234")
+    (warning,) = [line for line in describe(stack)["warnings"] if "noise all over" in line]
+    assert "in 13 of the 13 pairs looked at" in warning
+    assert "20180109_20180209, 20180110_20180210 and 3 more; they tell" in warning

@@ -3,14 +3,18 @@
 import json
 import re
 import shutil
+import zipfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import rasterio
+from matplotlib import colormaps
+from PIL import Image
 
 from groundshift.inventory import read_inventory, write_inventory
 from groundshift.inventory.geopackage import read_runs
+from groundshift.report import read_content
 from groundshift.simulate import SceneConfig, simulate_scene, write_scene
 
 RULES = ("--detector", "rules")
@@ -75,6 +79,9 @@ def test_a_rerun_keeps_identities_reviews_and_notes_and_stacks_nothing_again(
     assert ran.lines[0] == "simulated-3: sums of 30 pairs are there already"
     assert {p: p.stat().st_mtime_ns for p in sums.rglob("*")} == stamp
     assert shown(out) == before
+    noted = [json.loads((folder / "provenance.json").read_text())["inputs"] for folder in (out, surveyed)]
+    assert noted[0] == noted[1]
+    assert len(noted[0]) == 60
     kept = {t.id: t for t in read_inventory(out / "inventory.gpkg")}[first.id]
     assert (kept.review, kept.note) == ("confirmed", "seen in the field")
     assert len(read_runs(out / "inventory.gpkg")) == 2
@@ -218,6 +225,20 @@ def test_a_dem_of_ones_own_that_cannot_be_read_stops_before_stacking(groundshift
     assert (ran.code, len(ran.lines)) == (1, 1)
     assert "dem.tif: not a readable raster; fetch the file again" in ran.err
     assert not (tmp_path / "out").exists()
+
+
+def test_maps_for_google_earth_have_the_colours_of_the_report(surveyed):
+    layers = [layer for layer in read_content(surveyed / "report.h5", []).tracks[0].layers if layer.evidence]
+    assert len(layers) == 3
+    with zipfile.ZipFile(surveyed / "targets.kmz") as archive:
+        pictures = [np.asarray(Image.open(archive.open(f"files/map{k}.png")).convert("RGBA"), int) for k in range(3)]
+    for layer, picture in zip(layers, pictures, strict=True):
+        known = np.isfinite(layer.values)
+        colours = colormaps["RdBu"]((layer.values[known] / layer.vmax + 1) / 2, bytes=True).astype(int)
+        np.testing.assert_array_equal(picture[..., 3], np.where(known, 255, 0))
+        # Two of the 256 steps of the scale.
+        assert np.abs(picture[known] - colours).max() <= 8
+        assert np.ptp(picture[known], axis=0)[:3].min() > 100
 
 
 def test_all_outputs_of_the_documentation_are_there(surveyed):

@@ -33,6 +33,16 @@ app = App(
 for command in (surveys.info, surveys.survey, surveys.stack, surveys.detect):
     app.command(command)
 app.command(
+    "groundshift.cli.mining:mining",
+    name="mining",
+    help="Find mining subsidence in single interferograms, unwrap and follow it. Run again to go on where it stopped.",
+)
+app.command(
+    "groundshift.cli.mining:bowls",
+    name="bowls",
+    help="Look at single interferograms for mining subsidence: footprints, unwrapped phase and a picture of each pair.",
+)
+app.command(
     "groundshift.cli.scenes:simulate",
     name="simulate",
     help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",
@@ -91,6 +101,11 @@ app.command(
     "groundshift.cli.models:train",
     name="train",
     help="Train a network on samples or simulated scenes. Run again to continue a run that was stopped.",
+)
+app.command(
+    "groundshift.cli.mining:train_mining",
+    name="train-mining",
+    help="Train a network for mining subsidence, on simulated scenes or on masks. Run again to continue.",
 )
 app.command(
     "groundshift.cli.judging:evaluate",

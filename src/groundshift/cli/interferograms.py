@@ -46,10 +46,10 @@ def interferograms(
     )  # fmt: skip
     check_paths(settings.output, settings.inputs)
     if dry_run:
-        from groundshift.workflows.choices import preview
+        from groundshift.workflows.choices import preview_stack
         from groundshift.workflows.inputs import open_tracks
 
-        facts = [preview(source, settings.stack) for source in open_tracks(settings, located=False)]
+        facts = [preview_stack(source, settings.stack) for source in open_tracks(settings, located=False)]
         if as_json:
             print_json({"output": str(settings.output), "tracks": facts})
         else:

@@ -39,7 +39,16 @@ from groundshift.workflows.output import check_paths
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.sampling import SamplesConfig, SamplesPlan, preview_samples, run_samples
 
-__all__ = ["NotInstalledError", "gallery", "samples", "settings_of_training", "train"]
+__all__ = [
+    "NotInstalledError",
+    "gallery",
+    "need_training",
+    "samples",
+    "settings_in",
+    "settings_of_training",
+    "settled",
+    "train",
+]
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
@@ -75,22 +84,14 @@ def train(
     )  # fmt: skip
     further = [p for p in (settings.data.polygons, settings.model.start_from) if p is not None]
     check_paths(settings.output, settings.inputs, [*settings.data.validation, *further])
-    missing = [name for name in ("torch", "onnx", "onnxruntime") if find_spec(name) is None]
-    if missing:
-        raise NotInstalledError(f'training needs {", ".join(missing)}; install with pip install "groundshift[train]"')
+    need_training()
     from groundshift.workflows.training import run_training
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
         done = run_training(settings, reporter, fresh=fresh)
-        why = {"done": "all steps taken", "early": "no gain any more", "time": "time is up; the same command continues"}
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in done.figures.items())
-        reporter.say(f"{why[done.ending]} at step {done.step:,} of {done.steps:,}{': ' + shown if shown else ''}")
-        reporter.say(f"model: {done.model}")
+        done.tell(reporter)
     if as_json:
-        print_json({
-            "ending": done.ending, "step": done.step, "steps": done.steps, "best_step": done.best_step,
-            "figures": done.figures, "model": str(done.model), "checkpoint": str(done.checkpoint),
-        })  # fmt: skip
+        print_json(done.facts())
     return 0
 
 
@@ -106,10 +107,10 @@ def samples(
 ) -> int:
     """Write simulated samples to train on or to judge by. Run again to go on, or with more batches to add some."""
     given = merged(
-        _settings_in(config, SamplesConfig, facts=("groundshift", "seeds")),
+        settings_in(config, SamplesConfig, facts=("groundshift", "seeds")),
         {"output": output, "plan": plan, "scenes": scenes},
     )
-    settings = _settled(SamplesConfig, given)
+    settings = settled(SamplesConfig, given)
     check_paths(settings.output)
     _need_torch("simulated samples need")
     if dry_run:
@@ -161,14 +162,14 @@ def gallery(
     from groundshift.workflows.gallery import GalleryConfig, run_gallery
 
     given = merged(
-        _settings_in(config, GalleryConfig),
+        settings_in(config, GalleryConfig),
         {
             "inputs": inputs or None, "output": output, "samples": samples, "limit": limit, "first_seed": first_seed,
             "batches": batches, "workers": workers, "least_moving": least_moving, "rows": rows, "product": product,
             "pattern": pattern, "wavelength": wavelength,
         },
     )  # fmt: skip
-    settings = _settled(GalleryConfig, given)
+    settings = settled(GalleryConfig, given)
     shown = [] if settings.samples is None else [settings.samples]
     check_paths(settings.output, [*settings.inputs, *shown], settings.mask.files)
     if settings.samples is None:
@@ -193,7 +194,14 @@ def settings_of_training(config: Path | None, **given: Any) -> TrainConfig:
     SettingError
         If the file holds what it cannot, or the settings do not go together.
     """
-    return _settled(TrainConfig, merged(_training_in(config) if config is not None else {}, given))
+    return settled(TrainConfig, merged(_training_in(config) if config is not None else {}, given))
+
+
+def need_training() -> None:
+    """Stop where what training needs is not installed."""
+    missing = [name for name in ("torch", "onnx", "onnxruntime") if find_spec(name) is None]
+    if missing:
+        raise NotInstalledError(f'training needs {", ".join(missing)}; install with pip install "groundshift[train]"')
 
 
 def _need_torch(who: str) -> None:
@@ -202,7 +210,7 @@ def _need_torch(who: str) -> None:
         raise NotInstalledError(f'{who} torch; install with pip install "groundshift[train]"')
 
 
-def _settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:
+def settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:
     """Make the settings of a command from what a file and the options say together."""
     if not given.get("output"):
         raise UsageError("no output given; name a folder with -o")
@@ -212,7 +220,7 @@ def _settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:
         raise SettingError(explain(error)) from error
 
 
-def _settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ...] = ()) -> dict[str, Any]:
+def settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ...] = ()) -> dict[str, Any]:
     """Read a YAML file of settings of a command, none if there is no file; `facts` stand in it beside the settings."""
     if path is None:
         return {}

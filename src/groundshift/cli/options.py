@@ -4,8 +4,9 @@ import json
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -35,6 +36,9 @@ __all__ = [
 ]
 
 
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
 class UsageError(GroundshiftError, ValueError):
     """The command line lacks something, or contradicts itself."""
 
@@ -55,8 +59,12 @@ WindowOption = Annotated[
 Flat = Parameter(name="*")
 
 
-def settings_of(config: Path | None, windows: Sequence[str] = (), **given: Any) -> SurveyConfig:
+def settings_of(
+    config: Path | None, windows: Sequence[str] = (), *, defaults: Mapping[str, Any] = _NONE, **given: Any
+) -> SurveyConfig:
     """Join the settings of a file with the options that were given; options win.
+
+    `defaults` are those of the command where they differ from those of the settings; a file wins over them.
 
     Raises
     ------
@@ -67,7 +75,9 @@ def settings_of(config: Path | None, windows: Sequence[str] = (), **given: Any) 
     ValidationError
         If what was given goes neither by itself nor with the file.
     """
-    found = merged(load_config(config) if config is not None else {}, given)
+    told = load_config(config) if config is not None else {}
+    base = {name: {**values, **(told.get(name) or {})} for name, values in defaults.items()}
+    found = merged({**told, **base}, given)
     if windows:
         stack = dict(found.get("stack") or {})
         found["stack"] = {**stack, "windows": {**stack.get("windows", {}), **dict(map(read_window, windows))}}

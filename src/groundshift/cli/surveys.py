@@ -29,6 +29,7 @@ from groundshift.cli.options import (
 )
 from groundshift.errors import MissingFileError
 from groundshift.workflows.config import (
+    BowlConfig,
     ClusterConfig,
     DetectConfig,
     InterferometryConfig,
@@ -44,7 +45,7 @@ from groundshift.workflows.progress import Reporter, count_of
 if TYPE_CHECKING:
     from groundshift.workflows.concluding import SurveyOutput
 
-__all__ = ["conclude", "detect", "info", "stack", "survey"]
+__all__ = ["conclude", "detect", "info", "preview", "stack", "survey"]
 
 
 def info(
@@ -94,6 +95,7 @@ def survey(
     wavelength: Wavelength = None,
     stack: Annotated[StackConfig | None, Flat] = None,
     window: WindowOption = (),
+    bowls: Annotated[BowlConfig | None, Flat] = None,
     detect: Annotated[DetectConfig | None, Flat] = None,
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
@@ -109,12 +111,12 @@ def survey(
     """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack, detect=detect, mask=mask, screen=screen, series=series, interferometry=interferometry,
-        cluster=cluster, sample_size=sample_size, seed=seed,
+        stack=stack, bowls=bowls, detect=detect, mask=mask, screen=screen, series=series,
+        interferometry=interferometry, cluster=cluster, sample_size=sample_size, seed=seed,
     )  # fmt: skip
     check_paths(settings.output, settings.inputs, settings.mask.files)
     if dry_run:
-        return _preview(settings, as_json, located=True)
+        return preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
@@ -151,7 +153,7 @@ def stack(
     )  # fmt: skip
     check_paths(settings.output, settings.inputs)
     if dry_run:
-        return _preview(settings, as_json, located=False)
+        return preview(settings, as_json, located=False)
     from groundshift.workflows.stages import run_stack
 
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
@@ -261,12 +263,16 @@ def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: 
     reporter.say(f"report: {output.report}")
 
 
-def _preview(settings: SurveyConfig, as_json: bool, *, located: bool) -> int:
-    """Say what a run would do."""
-    from groundshift.workflows.choices import preview
+def preview(settings: SurveyConfig, as_json: bool, *, located: bool, stacked: bool = True) -> int:
+    """Say what a run would do; `stacked` tells whether it stacks."""
+    from groundshift.workflows.choices import preview_scan, preview_stack
     from groundshift.workflows.inputs import open_tracks
 
-    facts = [preview(source, settings.stack) for source in open_tracks(settings, located=located)]
+    facts = []
+    for source in open_tracks(settings, located=located):
+        named = {"track": source.track, "product": source.product}
+        told = preview_stack(source, settings.stack) if stacked else named
+        facts.append({**told, **preview_scan(source, settings.bowls)})
     if as_json:
         print_json({"output": str(settings.output), "tracks": facts})
     else:

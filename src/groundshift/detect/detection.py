@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from shapely import Polygon
 
-__all__ = ["Detection"]
+__all__ = ["SINGLE_PAIRS", "Detection"]
+
+SINGLE_PAIRS = "single-pairs"
+"""Window of detections that were made on interferograms by themselves, not on stacks."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from groundshift.detect.calibration import calibrated
 from groundshift.detect.models import checksum, find_model, list_models
 from groundshift.detect.planes import PLANES
 from groundshift.detect.prediction import Prediction
+from groundshift.detect.session import open_session, wrong_model
 from groundshift.detect.tiling import blend_tiles, padded, tiles
-from groundshift.errors import UnknownFormatError
 
 __all__ = ["Calibration", "NetworkDetector"]
 
@@ -85,21 +85,21 @@ class NetworkDetector:
             If the file is not a model for Groundshift.
         """
         path = find_model(name_or_path)
-        session = _session(path, threads)
+        session = open_session(path, threads)
         metadata = session.get_modelmeta().custom_metadata_map
         kind = metadata.get("groundshift.kind")
         if kind not in _NAMES:
-            raise _wrong(path, f"groundshift.kind is {kind!r}, expected one of {', '.join(map(repr, _NAMES))}")
+            raise wrong_model(path, f"groundshift.kind is {kind!r}, expected one of {', '.join(map(repr, _NAMES))}")
         into, channels, out = _NAMES[kind]
         inputs = {value.name: list(value.shape) for value in session.get_inputs()}
         if list(inputs) != [into] or len(inputs[into]) != 4 or inputs[into][1] != channels:
-            raise _wrong(path, f"takes {inputs}, expected {into} of {channels} planes")
+            raise wrong_model(path, f"takes {inputs}, expected {into} of {channels} planes")
         planes = metadata.get("groundshift.planes")
         if kind == "bodies" and planes is not None and planes != json.dumps(PLANES):
-            raise _wrong(path, f"looks at {planes}, expected {json.dumps(PLANES)}")
+            raise wrong_model(path, f"looks at {planes}, expected {json.dumps(PLANES)}")
         missing = set(out) - {value.name for value in session.get_outputs()}
         if missing:
-            raise _wrong(path, f"has no output {', '.join(sorted(missing))}")
+            raise wrong_model(path, f"has no output {', '.join(sorted(missing))}")
         shipped = str(name_or_path) in list_models()
         name = str(name_or_path) if shipped else metadata.get("groundshift.name") or path.stem
         return cls(
@@ -154,7 +154,7 @@ class NetworkDetector:
             maps = [values[0] for values in self._run(tile)]
             for name, values, channels in zip(_NAMES["bodies"][2], maps, (1, 2), strict=True):
                 if values.shape != (channels, *tile.shape[1:]):
-                    raise _wrong(self.path, f"{name} has shape {values.shape} for planes of {tile.shape}")
+                    raise wrong_model(self.path, f"{name} has shape {values.shape} for planes of {tile.shape}")
             return maps
 
         maps = blend_tiles(run, planes, known)
@@ -168,7 +168,7 @@ class NetworkDetector:
         for tile in tiles(known):
             boxes, scores = (values[0] for values in self._run(padded(gradient[tile.box])[np.newaxis]))
             if boxes.shape != (*scores.shape, 4):
-                raise _wrong(self.path, f"boxes have shape {boxes.shape} and scores {scores.shape}")
+                raise wrong_model(self.path, f"boxes have shape {boxes.shape} and scores {scores.shape}")
             at = boxes + np.array([tile.columns.first, tile.rows.first] * 2)
             # Each tile answers for its own core; what lies beyond is seen whole by a neighbour.
             x = np.clip((at[:, 0] + at[:, 2]) / 2, 0, known.shape[1] - 1)
@@ -187,27 +187,7 @@ class NetworkDetector:
         except MemoryError:
             raise
         except Exception as error:  # Those of ONNX Runtime have no parent of their own.
-            raise _wrong(self.path, f"fails on a map of {tile.shape[1]} x {tile.shape[2]}: {error}") from error
-
-
-def _session(path: Path, threads: int | None) -> Any:
-    """Open a model on the GPU if this build of ONNX Runtime knows one, else on the CPU."""
-    import onnxruntime  # noqa: PLC0415  (loads slowly, and the rules need none)
-
-    onnxruntime.set_default_logger_severity(3)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    wanted = [
-        p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in onnxruntime.get_available_providers()
-    ]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=wanted)
-    except MemoryError:
-        raise
-    except Exception as error:  # Those of ONNX Runtime have no parent of their own.
-        raise _wrong(path, f"ONNX Runtime cannot read it: {error}") from error
+            raise wrong_model(self.path, f"fails on a map of {tile.shape[1]} x {tile.shape[2]}: {error}") from error
 
 
 def _calibration(path: Path, text: str) -> Calibration:
@@ -216,16 +196,10 @@ def _calibration(path: Path, text: str) -> Calibration:
         found = json.loads(text)
         calibration = Calibration(*(float(found[name]) for name in Calibration._fields))
     except (ValueError, TypeError, KeyError) as error:
-        raise _wrong(path, f"groundshift.calibration is {text!r}, expected {', '.join(Calibration._fields)}") from error
+        wanted = ", ".join(Calibration._fields)
+        raise wrong_model(path, f"groundshift.calibration is {text!r}, expected {wanted}") from error
     if not (all(map(math.isfinite, calibration)) and calibration.slope > 0 and 0 <= calibration.least_score <= 1):
-        raise _wrong(
+        raise wrong_model(
             path, f"groundshift.calibration is {text!r}, expected a positive slope and a least_score of 0 to 1"
         )
     return calibration
-
-
-def _wrong(path: Path, reason: str) -> UnknownFormatError:
-    """Say in one line why a file is no model for Groundshift."""
-    return UnknownFormatError(
-        f"{path}: not a model for Groundshift ({' '.join(reason.split())}); export it with `groundshift train`"
-    )

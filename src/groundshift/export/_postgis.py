@@ -12,11 +12,13 @@ from psycopg.errors import FeatureNotSupported, InsufficientPrivilege, Undefined
 from groundshift.inventory import Behaviour, Kind, Review, Run, Target, TargetSeries
 from groundshift.inventory.columns import (
     DETECTION_COLUMNS,
+    EVENT_COLUMNS,
     RUN_COLUMNS,
     SERIES_COLUMNS,
     TARGET_COLUMNS,
     Column,
     detection_rows,
+    event_rows,
     run_rows,
     target_rows,
 )
@@ -62,14 +64,14 @@ def upsert(
     targets: Sequence[Target],
     runs: Sequence[Run],
     series: Sequence[TargetSeries],
-) -> tuple[int, int, int, int, int, int]:
+) -> tuple[int, int, int, int, int, int, int]:
     """Bring the tables up to date within the transaction of `connection`.
 
     Returns
     -------
     tuple of int
-        Targets, how many of them are new, how many kept a review or note of the database, detections, runs, and rows of
-        series.
+        Targets, how many of them are new, how many kept a review or note of the database, detections, runs, rows of
+        series, and events.
 
     Raises
     ------
@@ -87,8 +89,9 @@ def upsert(
     new, kept = _upsert_targets(connection, tables, targets)
     detections = _replace_detections(connection, tables, targets)
     dates = _replace_series(connection, tables, series)
+    events = _replace_events(connection, tables, series)
     _upsert(connection, tables["runs"], [c.name for c in RUN_COLUMNS], ("started", "command"), _run_values(runs))
-    return len(targets), new, kept, detections, len(runs), dates
+    return len(targets), new, kept, detections, len(runs), dates, events
 
 
 class _Tables:
@@ -122,8 +125,11 @@ class _Tables:
                     f"schema {self.schema} is of a newer Groundshift (version {version}, this one knows up to "
                     f"{SCHEMA_VERSION}); upgrade Groundshift"
                 )
+            if "events" not in there:
+                # Made by a Groundshift that knew of none.
+                run(self._events())
             return
-        taken = there & {"targets", "detections", "runs", "series"}
+        taken = there & {"targets", "detections", "runs", "series", "events"}
         if taken:
             raise SchemaError(
                 f"schema {self.schema} has a table {min(taken)} that Groundshift has not made; name another ?schema="
@@ -134,15 +140,24 @@ class _Tables:
 
     def _statements(self) -> Iterable[sql.Composed]:
         """Give the statements that make the tables."""
-        child = sql.SQL("REFERENCES {} (id) ON UPDATE CASCADE ON DELETE CASCADE").format(self["targets"])
+        child = self._child()
         yield sql.SQL("CREATE TABLE {} (version integer NOT NULL)").format(self["groundshift_schema"])
         yield self._table("targets", TARGET_COLUMNS, "MultiPolygon", {"id": sql.SQL("PRIMARY KEY")})
         yield self._table("detections", DETECTION_COLUMNS, "Polygon", {"target": sql.SQL("NOT NULL ") + child})
         yield self._table("runs", RUN_COLUMNS, key=("started", "command"))
         yield self._table("series", SERIES_COLUMNS, more={"target": child}, key=("target", "track", "date"))
+        yield self._events()
         for name in ("targets", "detections"):
             yield sql.SQL("CREATE INDEX ON {} USING gist (geom)").format(self[name])
         yield sql.SQL("CREATE INDEX ON {} (target)").format(self["detections"])
+
+    def _events(self) -> sql.Composed:
+        """Write the statement that makes the table of events."""
+        return self._table("events", EVENT_COLUMNS, more={"target": sql.SQL("NOT NULL ") + self._child()})
+
+    def _child(self) -> sql.Composed:
+        """Write what ties a row to its target."""
+        return sql.SQL("REFERENCES {} (id) ON UPDATE CASCADE ON DELETE CASCADE").format(self["targets"])
 
     def _table(
         self,
@@ -155,7 +170,7 @@ class _Tables:
         """Write the statement that makes one table."""
         more = more or {}
         lines: list[sql.Composable] = []
-        if name == "detections":
+        if name in ("detections", "events"):
             # A GIS wants one column that tells rows apart.
             lines.append(sql.SQL("number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"))
         if geometry:
@@ -238,6 +253,16 @@ def _replace_series(connection: Connection[Any], tables: _Tables, series: Sequen
         )
     ]
     return _copy(connection, tables["series"], [c.name for c in SERIES_COLUMNS], rows)
+
+
+def _replace_events(connection: Connection[Any], tables: _Tables, series: Sequence[TargetSeries]) -> int:
+    """Replace the events of targets and tracks; returns how many there are."""
+    connection.cursor().executemany(
+        sql.SQL("DELETE FROM {} WHERE target = %s AND track = %s").format(tables["events"]),
+        [(s.target, s.track) for s in series],
+    )
+    rows = [tuple(map(_plain, row)) for row in event_rows(series)]
+    return _copy(connection, tables["events"], [c.name for c in EVENT_COLUMNS], rows)
 
 
 def _run_values(runs: Sequence[Run]) -> list[tuple[Any, ...]]:

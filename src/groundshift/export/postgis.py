@@ -47,6 +47,7 @@ class Upserted(NamedTuple):
     runs: int
     dates: int
     """Rows of series."""
+    events: int
 
 
 def parse_url(url: str) -> Server:
@@ -103,7 +104,8 @@ def export_postgis(
     """Bring an inventory into a PostGIS database, in one transaction.
 
     Schema and tables are made where they are missing. Targets and runs are known by their identity and brought up to
-    date; the detections of a target, and its series from a track, are replaced as a whole. Nothing else is deleted.
+    date; the detections of a target, and its series and events from a track, are replaced as a whole. Nothing else is
+    deleted.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def export_postgis(
     runs : sequence of Run
         Known by when they began and their command.
     series : sequence of TargetSeries
-        Of these targets.
+        Of these targets, with their events.
 
     Raises
     ------

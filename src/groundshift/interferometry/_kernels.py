@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-__all__ = ["form", "form_rows", "sharpen", "take_out_path"]
+__all__ = ["form", "form_rows", "sharpen", "sum_along_fringes", "take_out_path"]
 
 _FAST = {"contract", "nsz", "arcp", "nnan", "ninf", "reassoc"}
 _BELOW_ONE = np.float32(1 - 2**-21)
@@ -166,3 +166,33 @@ def sharpen(spectra: NDArray[np.complex64], alpha: float) -> None:
             for y in range(height):
                 for x in range(width):
                     spectra[k, y, x] *= (level[y, x] / highest) ** np.float32(alpha)
+
+
+@njit(nogil=True, fastmath=_FAST, error_model="numpy", cache=True)
+def sum_along_fringes(igram: Any, down: Any, right: Any, half: int, out: Any) -> None:
+    """Sum over windows of (2 half + 1)^2 pixels, turned back by the local fringe rate: `out` of the shape of `igram`.
+
+    `down` and `right` are unit phasors of the phase from a pixel to the next row and the next column.
+    """
+    rows, columns = igram.shape
+    for y in range(rows):
+        for x in range(columns):
+            if igram[y, x] == 0:
+                continue
+            back_y, back_x = np.conj(down[y, x]), np.conj(right[y, x])
+            top, left = max(y - half, 0), max(x - half, 0)
+            # The turns from the centre to the first row and column of the window.
+            row_turn, first_turn = np.complex64(1), np.complex64(1)
+            for _ in range(y - top):
+                row_turn *= down[y, x]
+            for _ in range(x - left):
+                first_turn *= right[y, x]
+            total = np.complex64(0)
+            for j in range(top, min(y + half + 1, rows)):
+                line, turn = np.complex64(0), first_turn
+                for i in range(left, min(x + half + 1, columns)):
+                    line += igram[j, i] * turn
+                    turn *= back_x
+                total += line * row_turn
+                row_turn *= back_y
+            out[y, x] = total

@@ -13,6 +13,7 @@ from groundshift.inventory.model import Run, Target, TargetSeries
 __all__ = [
     "DETECTION_COLUMNS",
     "DTYPES",
+    "EVENT_COLUMNS",
     "RUN_COLUMNS",
     "SERIES_COLUMNS",
     "TARGET_COLUMNS",
@@ -20,6 +21,7 @@ __all__ = [
     "column_array",
     "column_arrays",
     "detection_rows",
+    "event_rows",
     "run_rows",
     "series_arrays",
     "target_rows",
@@ -108,6 +110,17 @@ SERIES_COLUMNS = (
     Column("sigma_mm", "real"),
 )
 
+EVENT_COLUMNS = (
+    Column("target", "text"),
+    Column("track", "text"),
+    Column("kind", "text"),
+    Column("day", "date"),
+    Column("early", "date"),
+    Column("late", "date"),
+    Column("rate_before_mm_yr", "real"),
+    Column("rate_after_mm_yr", "real"),
+)
+
 
 def column_arrays(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> list[NDArray[Any]]:
     """Turn rows into one array per column, as `column_array` does."""
@@ -139,6 +152,11 @@ def series_arrays(series: Sequence[TargetSeries]) -> list[NDArray[Any]]:
         np.concatenate([np.empty(0), *(np.asarray(s.displacement_mm, np.float64) for s in series)]),
         np.concatenate([np.empty(0), *(np.asarray(s.sigma_mm, np.float64) for s in series)]),
     ]
+
+
+def event_rows(series: Sequence[TargetSeries]) -> list[tuple[Any, ...]]:
+    """Return one row of `EVENT_COLUMNS` per event, series by series."""
+    return [tuple(getattr(e, c.name) for c in EVENT_COLUMNS) for s in series for e in s.events]
 
 
 def _target_row(t: Target) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The inventory as one GeoPackage: layers `targets`, `detections`, `runs` and `series` (docs/inventory.md)."""
+"""The inventory as one GeoPackage: layers `targets`, `detections`, `runs`, `series`, `events` (docs/inventory.md)."""
 
 import sqlite3
 from collections import Counter
@@ -15,23 +15,34 @@ from groundshift.detect.detection import Detection
 from groundshift.errors import DamagedFileError, OutputError
 from groundshift.inventory.columns import (
     DETECTION_COLUMNS,
+    EVENT_COLUMNS,
     RUN_COLUMNS,
     SERIES_COLUMNS,
     TARGET_COLUMNS,
     column_arrays,
     detection_rows,
+    event_rows,
     run_rows,
     series_arrays,
     target_rows,
 )
 from groundshift.inventory.identity import settle_ids
-from groundshift.inventory.model import Behaviour, Kind, Review, Run, Target, TargetSeries
+from groundshift.inventory.model import Behaviour, Kind, Review, Run, Target, TargetEvent, TargetSeries
 from groundshift.inventory.style import add_style
-from groundshift.inventory.tables import OGR_ERRORS, check_version, read_layer, stamp_version, write_layer
+from groundshift.inventory.tables import OGR_ERRORS, check_version, has_layer, read_layer, stamp_version, write_layer
 from groundshift.inventory.targets import geodesic_area_m2
 from groundshift.io.atomic import atomic_path
+from groundshift.timeseries import Event
 
-__all__ = ["SCHEMA_VERSION", "checked_polygon", "read_inventory", "read_runs", "read_series", "write_inventory"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "checked_polygon",
+    "read_events",
+    "read_inventory",
+    "read_runs",
+    "read_series",
+    "write_inventory",
+]
 
 SCHEMA_VERSION = 1
 """Raised when a column changes its meaning or goes; a reader refuses what is newer than itself."""
@@ -51,7 +62,7 @@ def write_inventory(
     runs : sequence of Run
         All runs so far, oldest first.
     series : sequence of TargetSeries
-        Displacements, may be empty.
+        Displacements with their events, may be empty.
 
     Raises
     ------
@@ -90,6 +101,7 @@ def write_inventory(
             )
             write_layer(temporary, "runs", RUN_COLUMNS, column_arrays(RUN_COLUMNS, run_rows(runs)))
             write_layer(temporary, "series", SERIES_COLUMNS, series_arrays(series))
+            write_layer(temporary, "events", EVENT_COLUMNS, column_arrays(EVENT_COLUMNS, event_rows(series)))
             add_style(temporary)
             stamp_version(temporary, SCHEMA_VERSION)
         except (*OGR_ERRORS, sqlite3.Error) as error:
@@ -164,10 +176,13 @@ def read_runs(path: Path) -> list[Run]:
 
 
 def read_series(path: Path) -> list[TargetSeries]:
-    """Read the displacement series of an inventory; raises as `read_inventory` does."""
+    """Read the displacement series of an inventory with their events; raises as `read_inventory` does."""
     path = Path(path)
     check_version(path, SCHEMA_VERSION)
     values, _ = read_layer(path, "series", SERIES_COLUMNS)
+    events: dict[tuple[str, str], list[TargetEvent]] = {}
+    for event in _read_events(path):
+        events.setdefault((event.target, event.track), []).append(event)
     rows: dict[tuple[str, str], list[tuple[date, float, float]]] = {}
     for target, track, day, displacement, sigma in zip(*(values[c.name] for c in SERIES_COLUMNS), strict=True):
         if target is None or day is None:
@@ -180,9 +195,20 @@ def read_series(path: Path) -> list[TargetSeries]:
             dates=np.array([r[0] for r in points], "datetime64[D]"),
             displacement_mm=np.array([r[1] for r in points], np.float64),
             sigma_mm=np.array([r[2] for r in points], np.float64),
+            events=tuple(events.get((target, track), ())),
         )
         for (target, track), points in rows.items()
     ]
+
+
+def read_events(path: Path) -> list[TargetEvent]:
+    """Read the events of an inventory, by target and track in order of time.
+
+    One that was written before there were events has none. Raises as `read_inventory` does.
+    """
+    path = Path(path)
+    check_version(path, SCHEMA_VERSION)
+    return _read_events(path)
 
 
 def checked_polygon(path: Path, what: str, name: str, shape: Geometry | None) -> Polygon | MultiPolygon:
@@ -207,6 +233,22 @@ def checked_polygon(path: Path, what: str, name: str, shape: Geometry | None) ->
     if isinstance(shape, MultiPolygon) and len(shape.geoms) == 1:
         return shape.geoms[0]
     return shape
+
+
+def _read_events(path: Path) -> list[TargetEvent]:
+    """Read the events of an inventory whose version is known."""
+    if not has_layer(path, "events"):
+        return []
+    values, _ = read_layer(path, "events", EVENT_COLUMNS)
+    events = []
+    for row in zip(*(values[c.name] for c in EVENT_COLUMNS), strict=True):
+        target, track, kind, day, early, late, before, after = row
+        if target is None or kind not in get_args(Event) or None in (day, early, late):
+            raise DamagedFileError(
+                f"{path}: a row of layer 'events' lacks its target, a date or its kind; restore it from a copy"
+            )
+        events.append(TargetEvent(target, track or "", kind, day, early, late, _number(before), _number(after)))
+    return sorted(events, key=lambda e: (e.target, e.track, e.day))
 
 
 def _read_detections(path: Path) -> dict[str, list[Detection]]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from shapely import MultiPolygon, Polygon
 
 from groundshift.checks import check_shape
-from groundshift.detect.detection import Detection
-from groundshift.timeseries import Behaviour
+from groundshift.detect.detection import SINGLE_PAIRS, Detection
+from groundshift.timeseries import Behaviour, Event
 
-__all__ = ["Behaviour", "Kind", "Review", "Run", "Target", "TargetSeries"]
+__all__ = ["Behaviour", "Kind", "Review", "Run", "Target", "TargetEvent", "TargetSeries"]
 
 Kind = Literal["landslide", "subsidence", "uplift", "unknown"]
 Review = Literal["unreviewed", "confirmed", "rejected"]
@@ -51,6 +51,11 @@ class Target:
         return tuple(sorted({d.track for d in self.detections}))
 
     @property
+    def is_site(self) -> bool:
+        """Whether it shows in single interferograms, as mining subsidence does."""
+        return any(d.window == SINGLE_PAIRS for d in self.detections)
+
+    @property
     def evidence(self) -> tuple[str, ...]:
         """Which maps, seasons and detectors saw it: `track/window/detector/direction+direction`, sorted."""
         return tuple(sorted({f"{d.track}/{d.window}/{d.detector}/{'+'.join(d.directions)}" for d in self.detections}))
@@ -75,6 +80,24 @@ class Run:
     """The effective configuration, as text."""
 
 
+@dataclass(frozen=True)
+class TargetEvent:
+    """When one target began to move, stopped, or changed its rate, as one track sees it; rows of the table `events`."""
+
+    target: str
+    """Identity of the target."""
+    track: str
+    kind: Event
+    day: date
+    """As probably later as earlier."""
+    early: date
+    """Between this day and `late` with a probability of 95 %."""
+    late: date
+    rate_before_mm_yr: float
+    """Positive towards the satellite."""
+    rate_after_mm_yr: float
+
+
 @dataclass(frozen=True, eq=False)
 class TargetSeries:
     """How one target has moved along the line of sight of one track, rows of the layer `series`."""
@@ -88,6 +111,9 @@ class TargetSeries:
     """(date,) mm since the first date, positive towards the satellite; NaN where unknown."""
     sigma_mm: NDArray[np.float64]
     """(date,) standard error in mm; NaN where unknown."""
+
+    events: tuple[TargetEvent, ...] = ()
+    """When it changed its rate, in order of time."""
 
     def __post_init__(self) -> None:
         shape = (len(self.dates),)

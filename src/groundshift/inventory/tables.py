@@ -14,7 +14,7 @@ from pyogrio.errors import CRSError, DataLayerError, DataSourceError, FeatureErr
 from groundshift.errors import DamagedFileError, MissingFileError, UnknownFormatError
 from groundshift.inventory.columns import DTYPES, Column
 
-__all__ = ["OGR_ERRORS", "check_version", "read_layer", "stamp_version", "write_layer"]
+__all__ = ["OGR_ERRORS", "check_version", "has_layer", "read_layer", "stamp_version", "write_layer"]
 
 OGR_ERRORS = (CRSError, DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError)
 """What pyogrio raises on files."""
@@ -117,6 +117,15 @@ def check_version(path: Path, known: int) -> None:
             f"{path}: written by a newer Groundshift (schema {version}, this one reads up to {known}); "
             "upgrade Groundshift"
         )
+
+
+def has_layer(path: Path, layer: str) -> bool:
+    """Whether a GeoPackage that `check_version` has passed has a layer."""
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        return connection.execute("SELECT 1 FROM gpkg_contents WHERE table_name = ?", (layer,)).fetchone() is not None
+    finally:
+        connection.close()
 
 
 def read_layer(

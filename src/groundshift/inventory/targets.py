@@ -10,7 +10,7 @@ from pyproj import Geod
 from shapely import Geometry, MultiPolygon, Polygon
 
 from groundshift.checks import check_within
-from groundshift.detect.detection import Detection
+from groundshift.detect.detection import SINGLE_PAIRS, Detection
 from groundshift.inventory.identity import distinct_ids
 from groundshift.inventory.model import Kind, Target
 
@@ -52,7 +52,8 @@ def make_targets(
     *Outline*: the union of all detections of the group, holes filled.
 
     *Kind* (Wang et al. (2023), 3.2): landslide on a slope of `min_slope_deg` or more; on flatter ground subsidence if
-    it moves away from the satellite and uplift if towards it; unknown without terrain heights.
+    it moves away from the satellite and uplift if towards it; unknown without terrain heights. What shows in single
+    interferograms is too fast for a slow landslide: subsidence or uplift on any ground.
 
     *Score*: tracks err independently of each other, windows and directions of one track do not, for they share
     acquisitions. The target is false only if every track is wrong: `1 - product over tracks of (1 - best score)`.
@@ -120,7 +121,7 @@ def _target(
     return Target(
         id=name,
         geometry=shape,
-        kind=_kind(slope, velocity, min_slope_deg),
+        kind=_kind(group, slope, velocity, min_slope_deg),
         score=1.0 - math.prod(1.0 - max(d.score for d in ds) for ds in by_track.values()),
         detections=tuple(group),
         first_seen=seen[0],
@@ -178,12 +179,13 @@ def _terrain(group: Sequence[Detection]) -> tuple[float | None, float | None]:
     return slope, math.degrees(math.atan2(east, north)) % 360.0
 
 
-def _kind(slope: float | None, velocity: float, min_slope_deg: float) -> Kind:
+def _kind(group: Sequence[Detection], slope: float | None, velocity: float, min_slope_deg: float) -> Kind:
     """Say what moves there (Wang et al. (2023), 3.2)."""
-    if slope is None:
-        return "unknown"
-    if slope >= min_slope_deg:
-        return "landslide"
+    if not any(d.window == SINGLE_PAIRS for d in group):
+        if slope is None:
+            return "unknown"
+        if slope >= min_slope_deg:
+            return "landslide"
     if velocity < 0:
         return "subsidence"
     return "uplift" if velocity > 0 else "unknown"

@@ -30,6 +30,7 @@ from groundshift.io.baselines import Baselines, pair_baseline, read_baselines
 from groundshift.io.dates import pair_or_problem
 from groundshift.io.estimate import consistent_igram
 from groundshift.io.gamma_files import TYPES, Role, is_table, kind_of, listing, role_of
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar, read_binary
 from groundshift.io.stack import InterferogramStack, Problem, ReadHeight
 from groundshift.types import Grid, Pair, RadarGrid, Window
@@ -81,6 +82,7 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
     pars = [layout, *(one for one in pars if one is not layout and not one.is_map)]
 
     whole, broken = _of_size(chosen, shape)
+    whole = [one for one in whole if one.role == "complex" or _usable(one, shape, problems)]
     coherence = _companions(whole, [f for f in files if role_of(f.name) == "coherence"], shape)
     found = [Found(c.pair, (c.path, *coherence.files.get(c.path, ())), GridKey(shape)) for c in coherence.kept]
     by_pair, _, settled = settle_on_grid(path, found, [*problems, *broken, *coherence.problems], strict)
@@ -192,6 +194,12 @@ def _of_size(chosen: Sequence[_Candidate], shape: tuple[int, int]) -> tuple[list
         else:
             problems.append(Problem(one.path, line))
     return kept, problems
+
+
+def _usable(one: _Candidate, shape: tuple[int, int], problems: list[Problem]) -> bool:
+    """Whether the numbers of an unwrapped phase are radians."""
+    read_phase = partial(_read_phase, one.path, shape, one.role)
+    return usable_phase(one.path, read_phase, shape, problems, wrapped_expected=False)
 
 
 def _wrong_size(path: Path, shape: tuple[int, int], role: Role) -> str | None:

@@ -47,6 +47,7 @@ from groundshift.io.families import (
 )
 from groundshift.io.lonlat import read_radar_grid
 from groundshift.io.metadata import FolderMetadata, read_metadata
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar, read_band
 from groundshift.io.stack import InterferogramStack, Problem, ReadHeight
 from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid, Window
@@ -119,6 +120,10 @@ def open_stack(
             except GroundshiftError as error:
                 companion = coherences[pair].path if pair in coherences else raster.path
                 problems.append(Problem(companion, str(error)))
+                continue
+        if raster.kind != "complex":
+            wrapped, read_phase = raster.kind != "unwrapped", partial(_read_phase, source)
+            if not usable_phase(raster.path, read_phase, phase.shape, problems, wrapped_expected=wrapped):
                 continue
         files = (raster.path,) if source.coherence is None else (raster.path, source.coherence)
         place = (*(round(float(v), 9) for v in phase.transform[:6]), phase.crs)

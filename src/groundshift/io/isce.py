@@ -36,6 +36,7 @@ from groundshift.io.estimate import consistent_igram
 from groundshift.io.flat import Layout, check_size, read_flat
 from groundshift.io.lookup import ground_spacing, look_from_angles
 from groundshift.io.plainxml import parse_xml
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import LookGeometry, Pair, RadarGrid, Window
@@ -89,9 +90,14 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
         if isinstance(source, Problem):
             problems.append(source)
             continue
+        shape, read_phase = source.phase_layout.shape, partial(_read_phase, source)
+        if source.phase.suffix == ".unw" and not usable_phase(
+            source.phase, read_phase, shape, problems, wrapped_expected=False
+        ):
+            continue
         files = (source.phase,) if source.coherence is None else (source.phase, source.coherence)
         pair = Pair(pair.reference, pair.secondary, _baseline(pair, baselines))
-        found.append(Found(pair, files, GridKey(source.phase_layout.shape)))
+        found.append(Found(pair, files, GridKey(shape)))
         sources[source.phase] = source
     kept, key, settled = settle_on_grid(path, found, problems, strict)
     notes: list[Problem] = []

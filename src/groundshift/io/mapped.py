@@ -18,6 +18,7 @@ from rasterio.errors import RasterioError
 from groundshift.errors import DamagedFileError, GroundshiftError, MissingFileError, ProductError
 from groundshift.io.agree import Found, GridKey, settle_on_grid
 from groundshift.io.estimate import consistent_igram
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar, read_band
 from groundshift.io.stack import CoherenceSource, Problem, ReadHeight
 from groundshift.types import LookGeometry, MapGrid, Pair, Window
@@ -129,6 +130,9 @@ def join_coherence(
         culprit = path
         try:
             phase = Raster.open(path)
+            read_phase, wrapped = partial(_read_phase, phase, (0, 0)), "unw" not in path.name
+            if not usable_phase(path, read_phase, phase.grid.shape, problems, wrapped_expected=wrapped):
+                continue
             if other is None:
                 joined.append(MappedPair(pair, phase))
                 continue

@@ -30,6 +30,7 @@ from groundshift.errors import DamagedFileError, GroundshiftError, MissingFileEr
 from groundshift.io.agree import Found, GridKey, settle_on_grid
 from groundshift.io.estimate import consistent_igram
 from groundshift.io.lookup import ground_spacing, look_from_angles
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid, Window
@@ -79,6 +80,8 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
         if with_coherence and source["coherence"].shape != source[phase].shape:
             raise ProductError(f"{file}: coherence and {phase} differ in shape; load them again with load_data.py")
         found, index = _pairs(file, source, count, (shape[0], shape[1]), problems)
+    whole = _Source(file, phase, with_coherence, index, (shape[0], shape[1]))
+    found = [one for one in found if _usable(whole, one.pair, problems)]
     kept, key, settled = settle_on_grid(path, found, problems, strict)
     notes: list[Problem] = []
     grid, look, geometry = _geometry(file, attributes, key.shape, notes)
@@ -95,7 +98,7 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
         wavelength=wavelength or SENTINEL1_WAVELENGTH,
         sign="grows when the ground moves away; kept as it is",
         coherence_source="product" if with_coherence else "estimated",
-        read_pair=partial(_read, _Source(file, phase, with_coherence, index, key.shape)),
+        read_pair=partial(_read, whole),
         look=look,
         read_height=partial(_read_height, geometry) if geometry is not None else None,
         problems=(*settled, *notes),
@@ -201,6 +204,14 @@ def _read_phase(source: _Source, pair: Pair, window: Window) -> tuple[NDArray[np
     with _opened(source.file) as file:
         phase = file[source.phase][source.places[pair.name], window.rows, window.columns]
     return phase.astype(np.float32), phase != 0
+
+
+def _usable(source: _Source, pair: Pair, problems: list[Problem]) -> bool:
+    """Whether the numbers of a pair are radians."""
+    read_phase, wrapped = partial(_read_phase, source, pair), source.phase == "wrapPhase"
+    return usable_phase(
+        source.file, read_phase, source.shape, problems, wrapped_expected=wrapped, part=f"pair {pair.name}"
+    )
 
 
 def _geometry(

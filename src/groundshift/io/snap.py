@@ -32,6 +32,7 @@ from groundshift.io.dimap import Band, Dimap, read_dimap
 from groundshift.io.estimate import consistent_igram
 from groundshift.io.flat import check_size, read_flat
 from groundshift.io.lookup import ground_spacing, wrapped_degrees
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import polar
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import Grid, LookGeometry, MapGrid, Pair, RadarGrid, Window
@@ -81,6 +82,8 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
         problem = _problem(dimap, bands, source, with_coherence)
         if problem is not None:
             problems.append(problem)
+            continue
+        if len(source.phase) == 1 and not _usable(source, problems):
             continue
         place = (dimap.crs, *(round(float(v), 9) for v in dimap.transform[:6])) if dimap.transform else ("radar",)
         files = tuple(band.image for band in bands)
@@ -195,6 +198,13 @@ def _problem(dimap: Dimap, bands: tuple[Band, ...], source: _Source, with_cohere
         if band.layout.shape != first.layout.shape:
             return Problem(band.image, f"{band.image}: not of the shape of {first.image.name}; write the product again")
     return None
+
+
+def _usable(source: _Source, problems: list[Problem]) -> bool:
+    """Whether the numbers of a pair that is given as a phase are radians."""
+    (band,) = source.phase
+    wrapped, read_phase = not band.name.lower().startswith("unw"), partial(_read_alone, source)
+    return usable_phase(band.image, read_phase, band.layout.shape, problems, wrapped_expected=wrapped)
 
 
 def _read(sources: dict[Pair, _Source], pair: Pair, window: Window) -> NDArray[np.complex64]:

@@ -26,6 +26,7 @@ from groundshift.errors import DamagedFileError, GroundshiftError, ProductError
 from groundshift.io.agree import Found, GridKey, settle_on_grid
 from groundshift.io.dates import dates_in_name, pair_or_problem
 from groundshift.io.estimate import consistent_igram
+from groundshift.io.plausible import usable_phase
 from groundshift.io.rasters import read_binary
 from groundshift.io.stack import InterferogramStack, Problem
 from groundshift.types import Pair, RadarGrid, Window
@@ -66,7 +67,9 @@ def open_stack(path: Path, *, strict: bool = False) -> InterferogramStack:
             except GroundshiftError as error:
                 problems.append(Problem(file, str(error)))
                 continue
-            found.append(Found(pair, (file,), GridKey(headers[file].shape, (headers[file].spacing or SPACING,))))
+            shape = headers[file].shape
+            if usable_phase(file, partial(_read_phase, file, shape), shape, problems):
+                found.append(Found(pair, (file,), GridKey(shape, (headers[file].spacing or SPACING,))))
     kept, key, settled = settle_on_grid(path, found, problems, strict)
     first_file = next(iter(kept.values()))[0]
     first = headers[first_file]

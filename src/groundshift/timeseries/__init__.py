@@ -11,6 +11,7 @@ from groundshift.timeseries.reference import (
     reference_sensitivity,
     reference_series,
 )
+from groundshift.timeseries.stages import Event, Knot, Stages, fit_stages
 from groundshift.timeseries.terms import (
     InseparableTermError,
     StratifiedDelay,
@@ -24,11 +25,14 @@ __all__ = [
     "Behaviour",
     "DateCovariance",
     "Decomposition",
+    "Event",
     "InseparableTermError",
     "Inverted",
+    "Knot",
     "Motion",
     "Reference",
     "Sensitivity",
+    "Stages",
     "StratifiedDelay",
     "Velocity",
     "annual_is_determined",
@@ -40,6 +44,7 @@ __all__ = [
     "decompose_slope",
     "dem_per_metre",
     "fit_motion",
+    "fit_stages",
     "fit_velocity",
     "invert_network",
     "phase_weights",

@@ -2,7 +2,10 @@
 
 from groundshift.unwrap.closure import ClosureCheck, TripletBias, check_closure, triplets
 from groundshift.unwrap.coarse import average_igram, unwrap_averaged
+from groundshift.unwrap.congruent import congruent
+from groundshift.unwrap.guided import Foresight, Guided
 from groundshift.unwrap.patch import PatchPhase, unwrap_patch
+from groundshift.unwrap.residues import residues
 from groundshift.unwrap.unwrapper import (
     UNWRAPPERS,
     Snaphu,
@@ -16,6 +19,8 @@ from groundshift.unwrap.unwrapper import (
 __all__ = [
     "UNWRAPPERS",
     "ClosureCheck",
+    "Foresight",
+    "Guided",
     "PatchPhase",
     "Snaphu",
     "TripletBias",
@@ -26,6 +31,8 @@ __all__ = [
     "average_igram",
     "check_closure",
     "choose_unwrapper",
+    "congruent",
+    "residues",
     "triplets",
     "unwrap_averaged",
     "unwrap_patch",

@@ -29,8 +29,9 @@ from groundshift.acquire import (
 from groundshift.errors import DamagedFileError, GroundshiftError, NoDataError
 from groundshift.pairs import PairMode
 from groundshift.types import Pair
-from groundshift.workflows.config import Config, Day, SettingError
+from groundshift.workflows.config import Config, SettingError
 from groundshift.workflows.output import check_paths, claimed
+from groundshift.workflows.parts import Day
 from groundshift.workflows.progress import Reporter, count_of
 
 if TYPE_CHECKING:

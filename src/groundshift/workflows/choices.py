@@ -9,15 +9,17 @@ from groundshift.gradients.windows import named_windows
 from groundshift.io.stack import InterferogramStack
 from groundshift.pairs import select_pairs
 from groundshift.types import Grid, Looks, Pair
-from groundshift.workflows.config import StackConfig
+from groundshift.workflows.config import BowlConfig, StackConfig
 
 __all__ = [
     "LEAST_PAIRS",
     "choose_looks",
     "choose_pairs",
+    "choose_scanned",
     "choose_smoothing",
     "choose_windows",
-    "preview",
+    "preview_scan",
+    "preview_stack",
 ]
 
 LEAST_PAIRS = 2
@@ -67,6 +69,20 @@ def choose_pairs(stack: InterferogramStack, config: StackConfig) -> list[Pair]:
     return list(chosen)
 
 
+def choose_scanned(stack: InterferogramStack, config: BowlConfig) -> list[Pair]:
+    """Return the pairs that are scanned for bowls, in order of time.
+
+    Raises
+    ------
+    NoDataError
+        If none is short enough.
+    """
+    try:
+        return sorted(select_pairs(stack.pairs, max_days=config.bowl_days))
+    except NoDataError:
+        raise NoDataError(f"{stack.root}: no pair of up to {config.bowl_days} days; raise --bowl-days") from None
+
+
 def choose_windows(stack: InterferogramStack, pairs: Sequence[Pair], config: StackConfig) -> dict[str, list[int]]:
     """Return the indices into `pairs` of each time window.
 
@@ -91,7 +107,7 @@ def choose_windows(stack: InterferogramStack, pairs: Sequence[Pair], config: Sta
     return found
 
 
-def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
+def preview_stack(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
     """Say what stacking would do, without reading a pixel."""
     pairs = choose_pairs(stack, config)
     looks = choose_looks(stack.grid, config.working_pixel)
@@ -108,4 +124,22 @@ def preview(stack: InterferogramStack, config: StackConfig) -> dict[str, Any]:
         "time_windows": {name: len(members) for name, members in windows.items()},
         "to_read_gb": round(8e-9 * len(pairs) * stack.grid.shape[0] * stack.grid.shape[1], 3),
         "skipped": [p.message for p in stack.problems if p.skipped],
+    }
+
+
+def preview_scan(stack: InterferogramStack, config: BowlConfig) -> dict[str, Any]:
+    """Say what scanning for bowls would do, without reading a pixel; nothing if none are looked for.
+
+    Raises
+    ------
+    NoDataError
+        If no pair is short enough.
+    """
+    if config.look_for == "bodies":
+        return {}
+    grid = stack.grid.multilooked(choose_looks(stack.grid, config.bowl_pixel))
+    return {
+        "pairs_scanned": f"{len(choose_scanned(stack, config))} of {len(stack.pairs)}",
+        "scanned_pixels": list(grid.shape),
+        "scanned_pixel_m": [round(s, 1) for s in grid.spacing],
     }

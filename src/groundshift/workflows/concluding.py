@@ -1,10 +1,11 @@
 """From the detections of all tracks to targets, their motion, and the files of a survey."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -127,23 +128,31 @@ def conclude(
         area_km2=area_km2(covered),
         seconds=(datetime.now(UTC) - started).total_seconds(),
     )
-    facts = detector_facts(network, config.detect)
+    looked: dict[str, Mapping[str, Any]] = {}
+    if config.bowls.look_for != "bowls":
+        looked["detector"] = detector_facts(network, config.detect)
+    if config.bowls.look_for != "bodies":
+        found_by = next((r.watcher for r in results if r.watcher), {"name": config.bowls.bowl_detector})
+        looked["bowl_detector"] = found_by
     write_provenance(
         folder / "provenance.json",
-        [f for r in results for f in r.files],
+        {name: digest for r in results for name, digest in r.checksums.items()},
         {
             "command": command,
             "started": started,
             "seed": config.seed,
-            "detector": facts,
+            **looked,
             "pairs": {r.name: len(r.pairs) for r in results},
         },
-        reporter,
     )
-    content = _content(config, output, results, targets, failures, first, last, facts["name"])
+    names = " and ".join(facts["name"] for facts in looked.values())
+    content = _content(config, output, results, targets, failures, first, last, names)
     content = replace(content, series={name: [m.content() for m in found] for name, found in motions.items()})
-    write_content(folder / KEPT, content)
-    write_report(output.report, content)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        # Compressing what is kept leaves the interpreter to the page.
+        kept = pool.submit(write_content, folder / KEPT, content)
+        write_report(output.report, content)
+        kept.result()
     return output
 
 

@@ -4,21 +4,36 @@ The text beside each field is its help on the command line and its comment in th
 """
 
 import difflib
-import re
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from cyclopts import Parameter
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from groundshift.errors import GroundshiftError
+from groundshift.workflows.parts import (
+    BowlConfig,
+    ClusterConfig,
+    Config,
+    DetectConfig,
+    InterferometryConfig,
+    MaskConfig,
+    ScreenConfig,
+    SeriesConfig,
+    StackConfig,
+    as_shown,
+    to_day,
+)
 
 __all__ = [
+    "BowlConfig",
+    "ClusterConfig",
+    "Config",
     "DetectConfig",
+    "InterferometryConfig",
     "MaskConfig",
     "ScreenConfig",
     "SeriesConfig",
@@ -32,212 +47,9 @@ __all__ = [
     "save_config",
 ]
 
-_DAY = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)")
-_WINDOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-
 
 class SettingError(GroundshiftError, ValueError):
     """A setting is not known, or its value is not one it can have."""
-
-
-def _to_day(value: Any) -> date:
-    """Read a date as YYYY-MM-DD or YYYYMMDD."""
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    match = _DAY.fullmatch(str(value).strip())
-    try:
-        return date(*map(int, match.groups())) if match else date.fromisoformat(str(value))
-    except ValueError:
-        raise ValueError(f"expected a date, YYYY-MM-DD, instead got {_shown(value)}") from None
-
-
-Day = Annotated[date, BeforeValidator(_to_day)]
-
-
-class Config(BaseModel):
-    """Frozen, and strict about unknown names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class StackConfig(Config):
-    """Which pairs are stacked, and how."""
-
-    max_days: Annotated[int, Field(gt=0)] = 36
-    """Longest temporal baseline, days."""
-    pair_mode: Literal["all", "sequential", "nearest"] = "all"
-    """All short pairs, each date with the next, or each date with its few next ones."""
-    nearest: Annotated[int, Field(ge=1)] = 3
-    """How many next dates, for `nearest`."""
-    max_bperp: Annotated[float, Field(gt=0)] | None = None
-    """Longest perpendicular baseline, metres; none by default."""
-    start: Day | None = None
-    """First date used, YYYY-MM-DD."""
-    end: Day | None = None
-    """Last date used, YYYY-MM-DD."""
-    working_pixel: Annotated[float, Field(gt=0)] = 40.0
-    """Pixel size aimed at, metres; extra looks are taken to come near it, none if the product's pixels are larger."""
-    smoothing: Annotated[int, Field(ge=1)] = 10
-    """Side of the coherence-weighted averaging window, in pixels of the product."""
-    smoothing_limit: Annotated[float, Field(gt=0)] = 160.0
-    """Largest side of the averaging window, metres; 400 gives the window of Fu et al. (2022) at 40 m pixels."""
-    diagonals: bool = False
-    """Also difference along both diagonals."""
-    step: Annotated[int, Field(ge=1)] = 1
-    """Distance of the differences: 1 between neighbours; k > 1 from -k to +k working pixels."""
-    weights: Literal["network", "equal"] = "network"
-    """Pair weights that keep atmosphere and DEM error of the dates small, or all pairs alike."""
-    wet_months: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=12)], ...],
-        Parameter(consume_multiple=True, negative_iterable="no-"),
-    ] = (4, 5, 6, 7, 8, 9)
-    """Months of the wet season, 1 to 12; stacked apart from the dry ones. None: no seasonal stacks."""
-    sliding_years: Annotated[int, Field(ge=1, le=100), Parameter(negative_none="no-")] | None = 2
-    """Length of the sliding stacks, whole calendar years."""
-    windows: Annotated[dict[str, tuple[Day, Day]], Parameter(parse=False)] = {}
-    """Further stacks by name: first and last date."""
-    least_pairs: Annotated[int, Field(ge=2)] = 10
-    """Seasonal and sliding stacks of fewer pairs are left out."""
-    strict: bool = False
-    """Stop at the first damaged pair instead of leaving it out."""
-    memory_mb: Annotated[int, Field(ge=1)] = 600
-    """Memory for sums and for pairs in flight, megabytes; smaller blocks of rows are taken to keep it."""
-
-    @field_validator("windows")
-    @classmethod
-    def _check_windows(cls, windows: dict[str, tuple[date, date]]) -> dict[str, tuple[date, date]]:
-        for name, (first, last) in windows.items():
-            if not _WINDOW_NAME.fullmatch(name) or name == "all":
-                raise ValueError(f"expected a name of letters, digits, - and _, not 'all', instead got {_shown(name)}")
-            if first >= last:
-                raise ValueError(f"expected the first date of {name} before the last, instead got {first} and {last}")
-        return windows
-
-    @model_validator(mode="after")
-    def _check_dates(self) -> "StackConfig":
-        if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError(f"expected start before end, instead got {self.start} and {self.end}")
-        return self
-
-
-class DetectConfig(Config):
-    """Which detector looks, and its thresholds."""
-
-    detector: Literal["network", "rules"] = "network"
-    """A trained network, or the rules, which need no training."""
-    model: Annotated[str, Field(min_length=1)] = "bodynet"
-    """Network: name of a shipped model, or an .onnx file."""
-    least_score: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Network: probability from which a detection makes a target; by default what suits the model."""
-    agreeing_windows: Annotated[int, Field(ge=1)] = 3
-    """Network: or so many time windows that see it with two thirds of that probability."""
-    significance: Annotated[float, Field(gt=0)] = 4.0
-    """Rules: both patches of a polarity pair must reach this many standard errors."""
-    least_velocity: Annotated[float, Field(gt=0)] = 4.0
-    """Rules: slowest body looked for, mm/yr along the line of sight."""
-    outline: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    """Rules: a body ends where its velocity has fallen to this share of the peak."""
-    separation: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    """Rules: two peaks are one body if the saddle is higher than this share of the lower one."""
-    least_area: Annotated[float, Field(ge=0)] = 20_000.0
-    """Rules: smallest body, square metres."""
-    reach: Annotated[float, Field(gt=0)] = 2000.0
-    """Velocities are compared over this distance, metres; it bounds the size of bodies found."""
-
-
-class MaskConfig(Config):
-    """Where not to look."""
-
-    dem: Path | None = None
-    """Terrain heights (GeoTIFF); by default those of the product."""
-    snow: tuple[Path, ...] = ()
-    """Sentinel-2 scenes (SAFE folders or GeoTIFFs) from which snow is masked; give the option once for each."""
-    snow_bands: tuple[int, int, int] | None = None
-    """Which bands of a many-band GeoTIFF are B3, B8A and B11, counted from 1."""
-    snow_offset: float | None = None
-    """Offset of the digital numbers, -1000 since processing baseline 04.00, for files that do not tell."""
-    snow_share: Annotated[float, Field(ge=0, le=1)] = 0.2
-    """Share of a pixel's views that must show snow; with up to five views one is enough."""
-    least_coherence: Annotated[float, Field(ge=0, le=1)] = 0.08
-    """Nodes of lower mean coherence after averaging are left out."""
-    most_residues: Annotated[float, Field(ge=0, le=1)] = 0.35
-    """Nodes where wrapped differences fail to close in a larger share of the pairs are left out."""
-    layover: bool = True
-    """Leave out layover and shadow where heights and look geometry are known."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """What is read beside the interferograms."""
-        return (*self.snow, *([] if self.dem is None else [self.dem]))
-
-
-class ScreenConfig(Config):
-    """Which detections become targets."""
-
-    least_gradient: Annotated[float, Field(ge=0)] = 0.28
-    """mm/yr per 40 m: the 1.2 rad of Fu et al. (2022) as a velocity gradient, by their 19 years of summed
-    baselines."""
-    least_share: Annotated[float, Field(ge=0, le=1)] = 0.10
-    """Share of the detection's pixels that must reach `least_gradient`."""
-    least_slope: Annotated[float, Field(ge=0, le=90)] = 10.0
-    """Mean slope from which a target is called a landslide, degrees."""
-    keep_flat: bool = True
-    """Keep targets on flatter ground as subsidence or uplift; false drops them, as Wang et al. (2023) does."""
-    merge_distance: Annotated[float, Field(ge=0)] = 500.0
-    """Detections whose centres are nearer than this are one target, metres."""
-    merge_giou: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Detections whose boxes overlap by more than this GIoU are one target."""
-
-
-class SeriesConfig(Config):
-    """How each target is followed through time."""
-
-    series: bool = True
-    """Unwrap and invert the interferograms around each target."""
-    series_days: Annotated[int, Field(gt=0)] = 100
-    """Longest temporal baseline of the pairs that are unwrapped, days."""
-    unwrapper: Literal["auto", "snaphu", "whirlwind"] = "auto"
-    """Which unwrapper; auto takes the better one of those installed."""
-    nlooks: Annotated[float, Field(ge=1)] = 20.0
-    """Independent looks of the product's coherence: how much it is trusted."""
-    least_reliability: Annotated[float, Field(ge=0, le=1)] = 0.6
-    """Pairs of which a smaller share of triplets closes are left out of a series."""
-    robust: bool = True
-    """Let pairs that lie whole cycles off the others count for nothing."""
-    dem_error: bool = True
-    """Take out the DEM error, where baselines tell it from motion."""
-    stratified: bool = True
-    """Take out delay that follows the height, where the land around a target is high enough to show it."""
-    margin: Annotated[float, Field(ge=0)] = 1.5
-    """Ground around a target that is unwrapped with it, in sizes of the target; at least 300 m."""
-    series_memory_mb: Annotated[int, Field(ge=1)] = 1000
-    """Memory for the interferograms of one target, megabytes; larger patches are multilooked to fit."""
-
-
-class InterferometryConfig(Config):
-    """How interferograms are formed of single-look images; interferograms that are given stay as they are."""
-
-    looks: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
-    """Pixels averaged along rows and columns, 2 8 for example; by default what comes near the working pixel."""
-    unbiased: bool = False
-    """Give pixels the coherence of their surroundings, without the bias of few looks; a stack does better without."""
-    goldstein: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Strength of the Goldstein filter; 0: none."""
-    remove_large_scale: bool = False
-    """Take out phase that varies slowly, such as atmosphere; wide landslides lose with it."""
-    large_scale: Annotated[float, Field(gt=0)] = 2000.0
-    """Length beyond which phase counts as slow, metres."""
-    images_memory_mb: Annotated[int, Field(ge=1)] = 1500
-    """Memory for images that are kept while pairs of them are formed, megabytes."""
-
-
-class ClusterConfig(Config):
-    """Where several tracks or bursts are surveyed at once."""
-
-    workers: Annotated[int, Field(ge=1)] | None = None
-    """Processes on this machine; as many as cores and memory allow by default."""
-    scheduler: str | None = None
-    """Address of a running dask scheduler, instead of processes on this machine; its workers see the same folders."""
 
 
 class SurveyConfig(Config):
@@ -254,6 +66,7 @@ class SurveyConfig(Config):
     wavelength: Annotated[float, Field(gt=0)] | None = None
     """For plain GeoTIFF: radar wavelength, metres."""
     stack: StackConfig = StackConfig()
+    bowls: BowlConfig = BowlConfig()
     detect: DetectConfig = DetectConfig()
     mask: MaskConfig = MaskConfig()
     screen: ScreenConfig = ScreenConfig()
@@ -331,12 +144,12 @@ def read_window(text: str) -> tuple[str, tuple[date, date]]:
     name, _, span = text.partition("=")
     first, _, last = span.partition(":")
     try:
-        window = (_to_day(first), _to_day(last))
+        window = (to_day(first), to_day(last))
         StackConfig(windows={name: window})
     except ValidationError as error:
         raise SettingError(f"--window: {_expectation(error.errors()[0])}") from error
     except ValueError as error:
-        raise SettingError(f"--window: expected NAME=YYYY-MM-DD:YYYY-MM-DD, instead got {_shown(text)}") from error
+        raise SettingError(f"--window: expected NAME=YYYY-MM-DD:YYYY-MM-DD, instead got {as_shown(text)}") from error
     return name, window
 
 
@@ -374,7 +187,7 @@ def _expectation(detail: ErrorDetails) -> str:
     stems |= {"tuple": "a list", "dict": "names with values", "model": "names with values"}
     expected = words.get(kind) or stems.get(kind.split("_")[0])
     expected = f"expected {expected}" if expected else detail["msg"]
-    return f"{expected}, instead got {_shown(detail['input'])}"
+    return f"{expected}, instead got {as_shown(detail['input'])}"
 
 
 def _nearest(name: str, place: Collection[int | str]) -> str:
@@ -388,14 +201,9 @@ def _nearest(name: str, place: Collection[int | str]) -> str:
     return f" here, it belongs under {home}" if home is not None else ""
 
 
-def _shown(value: Any) -> str:
-    """Write a value for a message, shortened."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 _PARTS: dict[str, type[BaseModel]] = {
     "stack": StackConfig,
+    "bowls": BowlConfig,
     "detect": DetectConfig,
     "mask": MaskConfig,
     "screen": ScreenConfig,

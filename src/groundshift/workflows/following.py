@@ -40,14 +40,14 @@ from groundshift.types import Grid, LookGeometry, Looks, Pair
 from groundshift.unwrap import PatchPhase, Unwrapper, check_closure, unwrap_averaged
 from groundshift.workflows.config import SeriesConfig
 
-__all__ = ["Followed", "NoSeriesError", "Patch", "follow"]
+__all__ = ["COARSE_PIXEL", "Followed", "NoSeriesError", "Patch", "follow"]
 
 _SLANT_RANGE = 850_000.0
 """Metres from a radar satellite to the ground, where a product does not tell; it scales the DEM error only."""
 _SLOPE_SMOOTHING = 150.0
 """Metres over which the slope around a target is averaged."""
-_COARSE_PIXEL = 40.0
-"""Metres: whole cycles, and how delay goes with height, are told by pixels of about this size."""
+COARSE_PIXEL = 40.0
+"""Metres: pixels on which whole cycles of slow motion are found."""
 _LEAST_PIXELS = 4
 """A target with fewer pixels of data has no series."""
 _LEAST_DATES = 4
@@ -56,6 +56,9 @@ _PATTERNS = 50
 """Groupings of dates that are tried for a target, those of most pixels."""
 _LOOSE = 10.0
 """A pixel whose error is so many times the usual one hangs on pairs that count for nothing."""
+
+_DEEP, _DEEPEST = 0.7, 95
+"""The core of a bowl has moved this share of what the pixel at this percentile has."""
 
 _NORMAL_95 = float(stats.norm.ppf(0.975))
 """Standard deviations of a normal distribution in half of its 95 % interval."""
@@ -82,12 +85,17 @@ class Patch:
     significance: NDArray[np.float32]
     """Of the stacked gradient, the larger of both directions; NaN where unknown."""
     stacked_velocity: NDArray[np.float32]
-    """Metres per year, integrated from the stacked gradients; NaN where unknown."""
+    """Metres per year, integrated from the stacked gradients; NaN where unknown, and where motion is so fast that
+    wrapped differences do not add up to it."""
     height: NDArray[np.float32] | None = None
     unread: tuple[tuple[str, str], ...] = ()
     """Name of each pair that could not be read, and why; its interferogram is zero."""
     looks: int = 1
     """Pixels of the product averaged into one, to fit the memory."""
+    pixel: float = COARSE_PIXEL
+    """Metres: whole cycles, and how delay goes with height, are told by pixels of about this size."""
+    fast: bool = False
+    """Whether it moves as mining subsidence does: so far between two dates that its own series tells where most."""
 
 
 class Followed(NamedTuple):
@@ -267,8 +275,8 @@ def _unwrap(patch: Patch, nlooks: float, unwrapper: Unwrapper) -> PatchPhase:
 
 
 def _coarse_looks(patch: Patch) -> Looks:
-    """Return how many pixels make one of about 40 m."""
-    return Looks(*(max(1, round(_COARSE_PIXEL / spacing)) for spacing in patch.grid.spacing))
+    """Return how many pixels make one of those on which whole cycles are found."""
+    return Looks(*(max(1, round(patch.pixel / spacing)) for spacing in patch.grid.spacing))
 
 
 def _mean_coherence(weight: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -322,7 +330,8 @@ def _core(patch: Patch, inverted: Inverted) -> tuple[NDArray[np.bool_], NDArray[
     """Choose the pixels that speak for the target, and tell which of their dates hang together.
 
     They are the faster half of the target as the stacked velocity has it, which knows nothing of this series, without
-    those that hang on pairs that count for nothing, and without those whose pairs join fewer dates than most do.
+    those that hang on pairs that count for nothing, and without those whose pairs join fewer dates than most do. Where
+    the stack tells nothing, they are all; of fast motion those that have moved nearly as far as the farthest.
 
     Returns
     -------
@@ -337,6 +346,11 @@ def _core(patch: Patch, inverted: Inverted) -> tuple[NDArray[np.bool_], NDArray[
     speed = np.abs(np.where(core, patch.stacked_velocity, np.nan))
     if np.isfinite(speed).sum() >= _LEAST_PIXELS:
         core &= speed >= np.nanmedian(speed)
+    elif patch.fast:
+        # Not nanmax: a pixel of which nothing is known is no warning.
+        extent = np.fmax.reduce(inverted.displacement) - np.fmin.reduce(inverted.displacement)
+        moved = np.where(core, extent, 0)
+        core &= moved >= _DEEP * np.percentile(moved[core], _DEEPEST)
     groups, together = _joined_dates(inverted.groups[:, core])
     core[core] = together
     return core, groups

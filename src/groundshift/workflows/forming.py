@@ -50,8 +50,9 @@ def interferograms_of(images: SlcStack, config: SurveyConfig) -> InterferogramSt
     NoDataError
         If no two dates are near enough, or the scene is smaller than the looks.
     """
-    settings = config.interferometry
-    looks = Looks(*settings.looks) if settings.looks else choose_looks(images.grid, config.stack.working_pixel)
+    settings, fast = config.interferometry, config.bowls.look_for != "bodies"
+    pixel = min(config.stack.working_pixel, config.bowls.bowl_pixel if fast else math.inf)
+    looks = Looks(*settings.looks) if settings.looks else choose_looks(images.grid, pixel)
     if looks.y * looks.x == 1:
         raise NoDataError(
             f"{images.root}: a single pixel has no coherence, and those of the images are already as large as the "
@@ -62,7 +63,11 @@ def interferograms_of(images: SlcStack, config: SurveyConfig) -> InterferogramSt
             f"{images.root}: {images.grid.shape[0]} x {images.grid.shape[1]} pixels are fewer than {looks.y} x "
             f"{looks.x} looks; give --looks"
         )
-    longest = max(config.stack.max_days, config.series.series_days if config.series.series else 0)
+    longest = max(
+        config.stack.max_days,
+        config.series.series_days if config.series.series else 0,
+        config.bowls.bowl_days if fast else 0,
+    )
     pairs = tuple(
         Pair(first, second, _baseline(images, first, second))
         for k, first in enumerate(images.dates)

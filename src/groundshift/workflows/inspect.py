@@ -1,17 +1,26 @@
 """What `groundshift info` tells of a product."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from groundshift.errors import GroundshiftError
 from groundshift.io import InterferogramStack
+from groundshift.io.incoherent import holds_only_noise
+from groundshift.io.recognise import READERS
 from groundshift.pairs import date_graph
 from groundshift.report import network_figure, save_figure
 from groundshift.types import MapGrid
 from groundshift.workflows.maps import is_located
 
 __all__ = ["describe", "draw_network"]
+
+_PIXELS = 30_000_000
+"""So many are read to find the pairs that are noise: all of a small stack, some pairs of a large one."""
+_NAMED = 10
+"""Pairs that one line names."""
 
 
 def describe(stack: InterferogramStack) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def describe(stack: InterferogramStack) -> dict[str, Any]:
         ],
         "missing": _missing(stack, len(baselines)),
         "skipped": [p.message for p in stack.problems if p.skipped],
-        "warnings": [p.message for p in stack.problems if not p.skipped],
+        "warnings": [*(p.message for p in stack.problems if not p.skipped), *_noise(stack)],
     }
     return facts
 
@@ -67,6 +76,32 @@ def _centre(stack: InterferogramStack) -> list[float] | None:
     height, width = stack.grid.shape
     lon, lat = stack.grid.lonlat(np.array((height - 1) / 2), np.array((width - 1) / 2))
     return [round(float(lon), 5), round(float(lat), 5)] if np.isfinite(lon) and np.isfinite(lat) else None
+
+
+def _noise(stack: InterferogramStack) -> list[str]:
+    """Name the pairs whose phase is noise all over, in one line; not of stacks that are formed of images when read."""
+    known = stack.product in [reader.PRODUCT for reader in READERS]
+    pairs = [p for p in stack.pairs if known and p in stack.files]
+    left, looked_at, found = _PIXELS, 0, list[str]()
+    # In an order that covers the whole time however far it gets.
+    for k in np.random.default_rng(0).permutation(len(pairs)):
+        try:
+            noise, pixels = holds_only_noise(partial(stack.read, pairs[k]), stack.grid.shape)
+        except GroundshiftError:  # told when the pair is used
+            continue
+        looked_at += 1
+        if noise:
+            found.append(pairs[k].name)
+        left -= pixels
+        if left <= 0:
+            break
+    if not found:
+        return []
+    names = ", ".join(sorted(found)[:_NAMED]) + (f" and {len(found) - _NAMED} more" if len(found) > _NAMED else "")
+    return [
+        f"{stack.root}: noise all over, nowhere coherent, in {len(found)} of the {looked_at} pairs looked at: {names}; "
+        "they tell nothing of the ground, so take shorter pairs or another season"
+    ]
 
 
 def _missing(stack: InterferogramStack, baselines: int) -> list[str]:

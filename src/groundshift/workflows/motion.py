@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from groundshift.geometry import downslope_sensitivity, downslope_velocity, geocode
-from groundshift.inventory import Target, TargetSeries
+from groundshift.inventory import Target, TargetEvent, TargetSeries
 from groundshift.io.patches import read_patch
 from groundshift.report import Bounds, Layer, SeriesContent, make_layer
 from groundshift.report.layers import round_limit
-from groundshift.timeseries import Behaviour, reference_series
+from groundshift.timeseries import Behaviour, Event, reference_series
 from groundshift.types import LookGeometry
 from groundshift.workflows.config import Config
+from groundshift.workflows.events import dated_stages, events_of, facts_of_site, footprint_areas
 from groundshift.workflows.following import Followed, Patch
 from groundshift.workflows.maps import lonlat_grid
 
@@ -27,6 +28,17 @@ _LARGEST_LAYER = 200
 """Longest side of a map around a target in the report, pixels."""
 _MM = 1000.0
 """Millimetres per metre."""
+
+
+class EventRecord(Config):
+    """When a site changed its rate."""
+
+    kind: Event
+    day: date
+    early: date
+    late: date
+    rate_before_mm_yr: float
+    rate_after_mm_yr: float
 
 
 class Record(Config):
@@ -47,6 +59,10 @@ class Record(Config):
     rate_sigma_mm_yr: float | None = None
     slope_mm_yr: float | None = None
     behaviour: Behaviour = "unclear"
+    events: tuple[EventRecord, ...] = ()
+    """Of sites of mining subsidence."""
+    areas_m2: tuple[float | None, ...] = ()
+    """That have moved by each of `dates`, of sites of mining subsidence."""
     facts: dict[str, str] = Field(default_factory=dict)
 
 
@@ -90,6 +106,7 @@ class TargetMotion:
             np.array(record.dates, "datetime64[D]"),
             _numbers(record.displacement_mm),
             _numbers(record.sigma_mm),
+            tuple(TargetEvent(record.target, record.track, **vars(event)) for event in record.events),
         )
 
 
@@ -123,7 +140,10 @@ def make_record(mark: str, target: Target, track: str, patch: Patch, followed: F
     groups = followed.groups[known]
     first = followed.displacement[known][0]
     motion = followed.motion
-    fit = [_MM * float(motion.at([d], int(g))[0] - first) for d, g in zip(dates, groups, strict=True)]
+    stages = dated_stages(followed) if target.is_site else None
+    curve = motion.at(dates, groups) if stages is None or stages.reason else stages.at(dates, groups)
+    areas = np.full(len(followed.dates), np.nan) if stages is None else footprint_areas(patch, followed)
+    site_facts = {} if stages is None else facts_of_site(stages, followed.dates, areas)
     rate, sigma = _MM * float(motion.velocity.rate), _MM * followed.rate_sigma
     slope = _downslope(target, patch, rate, sigma)
     return Record(
@@ -135,12 +155,14 @@ def make_record(mark: str, target: Target, track: str, patch: Patch, followed: F
         sigma_mm=tuple(_known(_MM * float(v)) for v in followed.sigma[known]),
         groups=tuple(int(g) for g in groups),
         fit_dates=dates,
-        fit_mm=tuple(fit),
+        fit_mm=tuple(_MM * float(v - first) for v in curve),
         rate_mm_yr=rate,
         rate_sigma_mm_yr=_known(sigma),
         slope_mm_yr=slope,
         behaviour=motion.behaviour,
-        facts=_facts(patch, followed, rate, slope),
+        events=() if stages is None else tuple(EventRecord(**e) for e in events_of(stages)),
+        areas_m2=tuple(_known(float(a)) for a in areas[known]),
+        facts={**_facts(patch, followed, rate, slope), **site_facts},
     )
 
 
@@ -220,9 +242,11 @@ def shown(record: Record, path: Path) -> TargetMotion:
     fast = on_map(np.where(coherent, _MM * patch.velocity, np.nan).astype(np.float32))
     stacked = on_map((_MM * patch.stacked_velocity).astype(np.float32))
     top = round_limit(np.concatenate([fast.ravel(), stacked.ravel()]))
+    # The stack tells nothing of motion as fast as that of mining subsidence.
+    both = [make_layer("velocity", "velocity, stacked", stacked, vmax=top)] if np.isfinite(stacked).any() else []
     layers = (
         make_layer("velocity", "velocity, inverted", fast, vmax=top),
-        make_layer("velocity", "velocity, stacked", stacked, vmax=top),
+        *both,
         make_layer(
             "coherence",
             "temporal coherence",

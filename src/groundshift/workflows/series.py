@@ -30,7 +30,8 @@ from groundshift.pairs import select_pairs
 from groundshift.types import Looks, Window
 from groundshift.unwrap import Unwrapper, average_igram, choose_unwrapper
 from groundshift.workflows.config import SeriesConfig
-from groundshift.workflows.following import Followed, NoSeriesError, Patch, follow
+from groundshift.workflows.following import COARSE_PIXEL, Followed, NoSeriesError, Patch, follow
+from groundshift.workflows.foresight import with_foresight
 from groundshift.workflows.motion import Record, TargetMotion, make_record, shown
 from groundshift.workflows.progress import Reporter
 
@@ -92,12 +93,14 @@ def follow_targets(
     OutputError
         If a series cannot be written.
     """
-    unwrapper = choose_unwrapper(config.unwrapper)
+    plain = choose_unwrapper(config.unwrapper)
+    fast = with_foresight(plain, config.foresight) if any(target.is_site for target in targets) else plain
     tasks = [(target, track) for target in targets for track in target.tracks if track in sources]
     found: dict[str, list[TargetMotion]] = {}
     views = {track: view_stack(source) for track, source in sources.items() if any(track == t for _, t in tasks)}
     with reporter.bar("following targets", len(tasks)) as advance:
         for target, track in tasks:
+            unwrapper = fast if target.is_site else plain
             motion = _follow_one(target, targets, sources[track], views[track], folder, config, unwrapper)
             if motion.record.reason:
                 reporter.log("no series", target=target.id, track=track, reason=motion.record.reason)
@@ -195,7 +198,7 @@ def _fingerprint(target: Target, near: Sequence[Target], source: Source, config:
     files = [
         [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
         for p in sorted(stack.pairs)
-        if p.days <= config.series_days
+        if p.days <= max(config.series_days, config.site_days)
     ]
     facts = [
         __version__, target.geometry.wkb_hex, target.slope_deg, target.aspect_deg, [t.geometry.wkb_hex for t in near],
@@ -263,11 +266,12 @@ def cut_patch(target: Target, near: Sequence[Target], source: Source, view: Stac
     NoSeriesError
         If the track has no pixel in the target, or no pair that is short enough, or the patch does not fit.
     """
-    stack = source.stack
+    stack, fast = source.stack, target.is_site
+    days, option = (config.site_days, "--site-days") if fast else (config.series_days, "--series-days")
     try:
-        pairs = tuple(sorted(select_pairs(stack.pairs, max_days=config.series_days)))
+        pairs = tuple(sorted(select_pairs(stack.pairs, max_days=days)))
     except NoDataError:
-        raise NoSeriesError(f"no pair of up to {config.series_days} days; raise --series-days") from None
+        raise NoSeriesError(f"no pair of up to {days} days; raise {option}") from None
     window, inside, others = _place(target, near, stack, config)
     needed = 8 * len(pairs) * inside.size
     step = max(1, math.ceil(math.sqrt(needed / (config.series_memory_mb * 1e6))))
@@ -301,6 +305,7 @@ def cut_patch(target: Target, near: Sequence[Target], source: Source, view: Stac
     if stack.read_height is not None:
         height_map = average_known(stack.read_height(window), Looks(step, step))
         height_map = height_map if np.isfinite(height_map).any() else None
+    velocity = sample_at(view.velocity, y, x, False) / 1000.0
     return Patch(
         igrams=igrams,
         unread=tuple(unread),
@@ -311,9 +316,11 @@ def cut_patch(target: Target, near: Sequence[Target], source: Source, view: Stac
         inside=inside,
         others=others,
         significance=np.asarray(sample_at(view.significance, y, x, True), np.float32),
-        stacked_velocity=np.asarray(sample_at(view.velocity, y, x, False) / 1000.0, np.float32),
+        stacked_velocity=np.full_like(velocity, np.nan, np.float32) if fast else velocity.astype(np.float32),
         height=height_map,
         looks=step**2,
+        pixel=config.site_pixel if fast else COARSE_PIXEL,
+        fast=fast,
     )
 
 

@@ -9,7 +9,7 @@ from groundshift.io import InterferogramStack
 from groundshift.io.rasters import raster_grid
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SettingError, SurveyConfig, save_config
-from groundshift.workflows.detecting import TrackResult, survey_track
+from groundshift.workflows.detecting import TrackResult, check_bowls, survey_track
 from groundshift.workflows.inputs import open_tracks
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
@@ -40,6 +40,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         raise SettingError(f"step: a survey compares neighbours, expected 1, instead got {config.stack.step}")
     if config.mask.dem is not None:
         raster_grid(config.mask.dem)
+    check_bowls(config)
     network = load_detector(config.detect)
     stacks = open_tracks(config)
     with claimed(config.output):

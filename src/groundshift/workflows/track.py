@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.detect import Body, Detection, Rules, Screen, find_bodies, score_of, to_detection
+from groundshift.detect.detection import SINGLE_PAIRS
 from groundshift.detect.measure import measure
 from groundshift.detect.planes import network_planes
 from groundshift.errors import GroundshiftError
@@ -174,9 +175,10 @@ def is_believed(group: Sequence[Detection], config: DetectConfig, network: "Netw
     """Whether detections of one place make a target.
 
     One that reaches the least score does. So do fainter ones, of two thirds of it at least, in several time windows:
-    noise seldom draws the same body twice. What the rules find is always believed.
+    noise seldom draws the same body twice. What the rules find is always believed, and so are sites of mining
+    subsidence, which several pairs have confirmed.
     """
-    if network is None:
+    if network is None or any(d.window == SINGLE_PAIRS for d in group):
         return True
     least = _least_score(network, config)
     seen = {(d.track, d.window) for d in group if d.score >= _AGREED * least}

@@ -1,8 +1,7 @@
 """Training from settings to a model: samples, split, loop, calibration, export."""
 
 import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from torch import nn
 
 from groundshift.detect.calibration import calibrated
 from groundshift.detect.prediction import Prediction
-from groundshift.errors import GroundshiftError, NoDataError, OutputError
+from groundshift.errors import NoDataError
 from groundshift.io.atomic import write_text
 from groundshift.nets.anchors import cluster_anchors
 from groundshift.training.checkpoint import load_checkpoint
 from groundshift.training.config import TrainConfig
-from groundshift.training.curves import draw_curves, draw_predictions, write_records
+from groundshift.training.curves import draw_predictions
 from groundshift.training.data import (
     EndlessSamples,
     JoinedSamples,
@@ -38,20 +37,19 @@ from groundshift.training.simulated import SimulatedSamples
 from groundshift.training.tasks import Task, UnknownNetworkError, make_task
 from groundshift.workflows.config import SettingError
 from groundshift.workflows.device import found_device
+from groundshift.workflows.learning import check_same, check_samples, learn, start_from
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
 
-__all__ = ["TooLargeError", "TrainOutput", "run_training"]
+__all__ = ["TrainOutput", "run_training"]
 
 _SEEDS_APART = 1_000_000
 """Batches of simulated scenes that one seed may use; validation takes the last tenth of them."""
+_PARTS = ("inputs", "model", "data", "augment", "plan", "scenes")
+"""Settings that a run is continued with."""
 _MOST_BOXES = 5000
 _ANCHORS = {"yolov3": 9, "attention_yolov3_r": 9, "attention_yolov3_t": 6}
 """How many box sizes networks of boxes start from."""
-
-
-class TooLargeError(GroundshiftError, MemoryError):
-    """A batch does not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,17 @@ class TrainOutput:
     """Of the exported weights on the validation samples."""
     model: Path
     checkpoint: Path
+
+    def tell(self, reporter: Reporter) -> None:
+        """Say how the run ended."""
+        why = {"done": "all steps taken", "early": "no gain any more", "time": "time is up; the same command continues"}
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in self.figures.items())
+        reporter.say(f"{why[self.ending]} at step {self.step:,} of {self.steps:,}{': ' + shown if shown else ''}")
+        reporter.say(f"model: {self.model}")
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {**vars(self), "model": str(self.model), "checkpoint": str(self.checkpoint)}
 
 
 def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False) -> TrainOutput:
@@ -88,18 +97,15 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
         checkpoint = folder / "checkpoint.pt"
         state = load_checkpoint(checkpoint) if checkpoint.exists() and not fresh else None
         if state is not None:
-            _check_same(config, state["config"], folder)
+            check_same(config, state["config"], _PARTS, folder)
         device = torch.device(found_device(config.machine.device))
         if config.machine.threads is not None:
             torch.set_num_threads(config.machine.threads)
         learned, validation = _open(config, device)
         _warn_of_shared_scenes(learned, validation, reporter)
         samples = fingerprint(learned, validation)
-        if state is not None and state["samples"] != samples:
-            raise OutputError(
-                f"{folder}: holds a run that learned from other samples; give those of then to go on, another output "
-                "folder, or --fresh to start anew"
-            )
+        if state is not None:
+            check_samples(samples, state["samples"], folder)
         steps = _steps(config, learned)
         anchors = state["anchors"].numpy() if state and state["anchors"] is not None else None
         if state is None:
@@ -120,59 +126,15 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
         if state is not None:
             trainer.restore(state)
         elif config.model.start_from is not None:
-            _start_from(trainer, config.model.start_from)
+            start_from(trainer, config.model.start_from, config.model)
         write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        try:
-            ending = _run(trainer, reporter, folder)
-        except RuntimeError as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                raise
-            raise TooLargeError(
-                f"batches of {config.plan.batch} tiles of {config.augment.tile} nodes do not fit into memory; lower "
-                "--batch, --tile or --width"
-            ) from error
+        tile = f"{config.augment.tile} nodes"
+        ending = learn(trainer, reporter, folder, draw_predictions, tile, "--batch, --tile or --width")
         judgement = _export(config, task, trainer, validation, folder)
         return TrainOutput(
             ending, trainer.step, steps, trainer.best_step or trainer.step,
             {} if judgement is None else _chosen(judgement), folder / "model.onnx", checkpoint,
         )  # fmt: skip
-
-
-class _Teller:
-    """Tells a person how training gets on, and writes what can be looked at."""
-
-    def __init__(self, trainer: Trainer, reporter: Reporter, folder: Path, advance: Any) -> None:
-        self._trainer, self._reporter, self._folder = trainer, reporter, folder
-        self._began, self._first = time.monotonic(), trainer.step
-        self.advance = advance
-
-    def recorded(self, record: Mapping[str, float], records: Sequence[Mapping[str, float]], /) -> None:
-        """Write the table; say a line after each validation."""
-        write_records(self._folder / "metrics.csv", records)
-        self._reporter.log("record", **record)
-        step = int(record["step"])
-        figures = {k: v for k, v in record.items() if k not in ("step", "rate") and not k.startswith("loss")}
-        if figures or step == self._trainer.steps:
-            draw_curves(self._folder / "curves.png", records)
-            shown = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-            left = (time.monotonic() - self._began) / max(1, step - self._first) * (self._trainer.steps - step) / 60
-            self._reporter.say(
-                f"step {step:,} of {self._trainer.steps:,}: loss {record['loss']:.4f}, {shown or 'no validation'}; "
-                f"{left:.0f} min left"
-            )
-
-    def validated(self, samples: Sequence[Sample], predictions: Sequence[Sequence[Prediction]], /) -> None:
-        """Draw some predictions."""
-        draw_predictions(self._folder / "predictions.png", samples, predictions)
-
-
-def _run(trainer: Trainer, reporter: Reporter, folder: Path) -> Ending:
-    """Train with a bar."""
-    if trainer.step:
-        reporter.say(f"going on at step {trainer.step:,} of {trainer.steps:,}")
-    with reporter.bar("training", trainer.steps) as advance:
-        advance(trainer.step)
-        return trainer.run(_Teller(trainer, reporter, folder, advance))
 
 
 def _open(config: TrainConfig, device: torch.device) -> tuple[Samples | EndlessSamples, list[Sample]]:
@@ -251,34 +213,6 @@ def _anchors(config: TrainConfig, learned: Samples | EndlessSamples) -> NDArray[
     if config.augment.symmetry:
         sizes += [(h, w) for w, h in sizes]
     return cluster_anchors(sizes, wanted, seed=config.plan.seed) if len(set(sizes)) >= wanted else None
-
-
-def _start_from(trainer: Trainer, path: Path) -> None:
-    """Take the best weights of an earlier run."""
-    state = load_checkpoint(path)
-    weights = state["best"] or state["average"]
-    try:
-        trainer.model.load_state_dict(weights)
-        trainer.average.load_state_dict(weights)
-    except RuntimeError as error:
-        found = state["config"].get("model", {})
-        raise SettingError(
-            f"{path}: holds weights of {found.get('network')} of width {found.get('width')}, expected those of "
-            f"{trainer.config.model.network} of width {trainer.config.model.width:g}; give that --network and --width"
-        ) from error
-
-
-def _check_same(config: TrainConfig, before: dict[str, Any], folder: Path) -> None:
-    """Stop if a run in the folder was made with other settings."""
-    now = config.model_dump(mode="json")
-    for part in ("inputs", "model", "data", "augment", "plan", "scenes"):
-        if now[part] == before.get(part):
-            continue
-        names = [part] if part == "inputs" else [n for n in now[part] if now[part][n] != before.get(part, {}).get(n)]
-        raise OutputError(
-            f"{folder}: holds a run with another setting of {', '.join(names)}; give those in train.yaml to go on, "
-            "another output folder, or --fresh to start anew"
-        )
 
 
 def _judged(task: Task, model: nn.Module, samples: Sequence[Sample], name: str) -> Judgement:

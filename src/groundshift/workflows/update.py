@@ -27,7 +27,7 @@ from groundshift.workflows.at_hand import Earlier, at_hand
 from groundshift.workflows.choices import choose_pairs
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SettingError, SurveyConfig, load_config
-from groundshift.workflows.detecting import TrackResult, detect_track
+from groundshift.workflows.detecting import TrackResult, check_bowls, detect_track, problems_of, scan_for_bowls
 from groundshift.workflows.inputs import open_input, tell_problems
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
@@ -90,6 +90,7 @@ def run_update(folder: Path, inputs: Sequence[Path], reporter: Reporter, command
     """
     started = datetime.now(UTC)
     config = _settings(folder, inputs)
+    check_bowls(config)
     network = load_detector(config.detect)
     with claimed(folder):
         for path in _paths(folder):
@@ -163,15 +164,17 @@ def _update_track(
             new_pairs=added,
             pairs_read=stacked.pairs_read,
         )
+    scan = scan_for_bowls(source, config, folder, reporter, with_former=True, known=stacked.problems)
     return detect_track(
         stacked.sums,
         config,
         folder,
         reporter,
         network,
-        problems=[*source.problems, *stacked.problems],
+        problems=problems_of(source, stacked, scan),
         unused=[pair for pair in source.pairs if pair not in used],
         files=[file for pair in stacked.sums.plan.pairs for file in source.files.get(pair, ())],
+        scan=scan,
     )
 
 

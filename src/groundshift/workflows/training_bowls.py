@@ -1,0 +1,108 @@
+"""Training of a network for mining subsidence, from settings to a model."""
+
+import math
+
+import numpy as np
+import torch
+import yaml
+
+from groundshift.errors import NoDataError
+from groundshift.io.atomic import write_text
+from groundshift.training.checkpoint import load_checkpoint
+from groundshift.training.export import Metadata, export_onnx
+from groundshift.training.loop import Trainer
+from groundshift.training.mining.config import BowlTrainConfig
+from groundshift.training.mining.judge import figures_of
+from groundshift.training.mining.labelled import checksum_of, read_labelled, split_labelled
+from groundshift.training.mining.pictures import draw_answers
+from groundshift.training.mining.samples import BowlSample, BowlSupply, simulated_samples
+from groundshift.training.mining.tasks import make_bowl_task
+from groundshift.workflows.device import found_device
+from groundshift.workflows.learning import check_same, check_samples, learn, start_from
+from groundshift.workflows.output import claimed
+from groundshift.workflows.progress import Reporter
+from groundshift.workflows.training import TrainOutput
+
+__all__ = ["run_bowl_training"]
+
+_PARTS = ("inputs", "model", "spoil", "plan", "scenes")
+"""Settings that a run is continued with."""
+_VALIDATION_SEED = 900_000
+"""Scenes to validate on are drawn from here on in the seeds of a run, which learning does not reach."""
+_VALIDATION = 96
+"""Simulated samples to validate on."""
+
+
+def run_bowl_training(config: BowlTrainConfig, reporter: Reporter, *, fresh: bool = False) -> TrainOutput:
+    """Train a network for mining subsidence, or go on with a run that was stopped, and export its best weights.
+
+    Leaves the files of `groundshift.workflows.training.run_training`.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run with other settings or samples, or cannot be written.
+    NoDataError
+        If there is nothing to learn from, or nothing to validate on.
+    TooLargeError
+        If a batch does not fit into memory.
+    """
+    folder = config.output
+    with claimed(folder):
+        checkpoint = folder / "checkpoint.pt"
+        state = load_checkpoint(checkpoint) if checkpoint.exists() and not fresh else None
+        if state is not None:
+            check_same(config, state["config"], _PARTS, folder)
+        device = torch.device(found_device(config.machine.device))
+        if config.machine.threads is not None:
+            torch.set_num_threads(config.machine.threads)
+        given, validation = _open(config)
+        samples = "" if given is None else checksum_of([*given, *validation])
+        if state is not None:
+            check_samples(samples, state["samples"], folder)
+        if given is not None and config.model.network == "bowlnet" and config.model.start_from is None:
+            reporter.warn("masks do not tell the phase: what this model will say of it means nothing; see --start-from")
+        steps = _steps(config, given)
+        torch.manual_seed(config.plan.seed)
+        task, model = make_bowl_task(config.model)
+        supply = BowlSupply(config.scenes, config.spoil, config.plan.batch, config.plan.seed, given)
+        trainer = Trainer(
+            config, task, model, supply, validation, figures_of,
+            steps=steps, checkpoint=checkpoint, device=device, samples=samples,
+        )  # fmt: skip
+        if state is not None:
+            trainer.restore(state)
+        elif config.model.start_from is not None:
+            start_from(trainer, config.model.start_from, config.model)
+        write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        tile = " x ".join(map(str, config.scenes.shape)) + " pixels"
+        ending = learn(trainer, reporter, folder, draw_answers, tile, "--batch, --shape or --width")
+        best = trainer.best_model()
+        figures = figures_of(task.predict(best, validation), validation)
+        export_onnx(task, best, folder / "model.onnx", Metadata(folder.resolve().name, config.model_dump(mode="json")))
+        return TrainOutput(
+            ending, trainer.step, steps, trainer.best_step or trainer.step, figures, folder / "model.onnx", checkpoint
+        )
+
+
+def _open(config: BowlTrainConfig) -> tuple[list[BowlSample] | None, list[BowlSample]]:
+    """Read what is learned from, None for simulated scenes; and what is validated on."""
+    if config.inputs:
+        return split_labelled([s for path in config.inputs for s in read_labelled(path)], config.plan.seed)
+    held: list[BowlSample] = []
+    group = _VALIDATION_SEED
+    while len(held) < _VALIDATION:
+        held += simulated_samples(config.scenes, config.spoil, (config.plan.seed + 1) * 1_000_000 + group)
+        group += 1
+    chosen = np.linspace(0, len(held) - 1, _VALIDATION).round().astype(int)
+    validation = [held[int(k)] for k in chosen]
+    if not any(s.footprint.any() for s in validation):
+        raise NoDataError("no simulated scene to validate on shows a bowl; give more --bowls or higher --peak-rad")
+    return None, validation
+
+
+def _steps(config: BowlTrainConfig, given: list[BowlSample] | None) -> int:
+    """Return the number of batches."""
+    if config.plan.epochs is None or given is None:
+        return config.plan.steps
+    return max(1, math.ceil(config.plan.epochs * len(given) / config.plan.batch))
