@@ -129,6 +129,15 @@ def test_foresight_that_tells_nothing_changes_nothing(foresee):
     np.testing.assert_allclose(off, TURN * round(float(off[0, 0]) / TURN), atol=1e-4)
 
 
+def test_foresight_that_leaves_nothing_to_unwrap_is_not_believed_for_that():
+    """The wrapped phase itself: what is left is flat, and the tears are all in what was foreseen."""
+    truth = round_bowl(60)
+    wrapped, seen = noisy(truth, 0.5)
+    helped = guided(lambda w, c: w).unwrap(wrapped, seen, LOOKS).unwrapped
+    assert wrong(wrapped, truth) > 0.2
+    assert wrong(helped, truth) < 0.01
+
+
 def test_an_image_that_nothing_tears_asks_for_no_foresight():
     def foresee(wrapped, coherence):
         raise AssertionError("asked")
