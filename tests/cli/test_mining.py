@@ -484,3 +484,14 @@ def test_help_tells_what_there_is_to_set(groundshift):
     for option in ("--look-for", "--bowl-model", "--site-dates", "--foresight", "--site-days"):
         assert option in shown
     assert {"mining", "bowls", "train-mining"} <= set(re.findall(r"[a-z-]+", groundshift("--help").out))
+
+
+def test_wrong_usage_loads_none_of_the_slow_libraries(tmp_path):
+    slow = "{'scipy', 'numba', 'rasterio', 'zarr', 'matplotlib', 'bokeh', 'torch', 'onnxruntime', 'shapely'}"
+    commands = [["mining", "nowhere", "-o", "out"], ["bowls", "--site-dates", "3"], ["mining", "--help"]]
+    code = (
+        f"import sys; from groundshift.cli import main; [main(c) for c in {commands}]; print({slow} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert list(tmp_path.iterdir()) == []
