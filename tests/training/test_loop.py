@@ -277,6 +277,21 @@ def test_rates_of_the_paper():
     assert rate_at(plan, 1.0) == pytest.approx(1e-4)
 
 
+def test_rates_of_those_who_published_single_networks():
+    plans = {name: PlanConfig(rate=1e-2, optimiser=name) for name in ("adam", "sgd", "polynomial")}
+    assert [rate_at(plans["adam"], share) for share in (0, 0.5, 1)] == [1e-2] * 3
+    # Kamiyama: divided by ten every 5,000 of 30,000 steps.
+    steps = [0, 4_999, 5_000, 9_999, 10_000, 29_999]
+    expected = [1e-2, 1e-2, 1e-3, 1e-3, 1e-4, 1e-7]
+    assert [rate_at(plans["sgd"], k / 30_000) for k in steps] == pytest.approx(expected)
+    assert [rate_at(plans["polynomial"], share) for share in (0, 0.5, 1)] == pytest.approx([1e-2, 1e-2 * 0.5**0.95, 0])
+    _, network = make_task(ModelConfig(width=0.25))
+    made = {name: make_optimiser(plan, phase_at(plan, 0.5), network) for name, plan in plans.items()}
+    assert made["adam"].defaults["betas"] == (0.5, 0.999)
+    assert made["polynomial"].defaults["betas"] == (0.9, 0.999)
+    assert made["sgd"].defaults["momentum"] == 0.9
+
+
 def test_only_kernels_decay():
     _, network = make_task(ModelConfig(width=0.25))
     optimiser = make_optimiser(PlanConfig(weight_decay=0.1), "sgd", network)

@@ -1,21 +1,15 @@
 """Networks for mining subsidence at work: one interferogram of any size in; footprints, unwrapped phase, doubt out."""
 
-import json
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Literal, NamedTuple, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.checks import check_shape
-from groundshift.detect.join import join_tiles
-from groundshift.detect.models import checksum, find_model, list_models
-from groundshift.detect.session import open_session, wrong_model
-from groundshift.detect.tiling import padded, tiles
+from groundshift.detect.tiled_model import TiledModel
 from groundshift.gradients.integrate import integrate
-from groundshift.types import Window
 
 __all__ = ["BowlNetwork", "BowlView", "phase_of"]
 
@@ -25,18 +19,11 @@ _OUTPUTS: dict[str, tuple[str, ...]] = {
     "unwrapped": ("phase",),
 }
 """For each kind what the network tells."""
-_INPUT = "interferogram"
-_PLANES = ["wrapped", "coherence"]
+_PLANES = ("wrapped", "coherence")
 _MADE_UP = 0.01
 """Share that differences count by where there are no data."""
 _TOLERANCE = 1e-3
 """Share of the misfit that the sum of differences is allowed to leave."""
-_LEAST_SAY = np.float32(1e-6)
-"""Weight of a tile where its neighbours know more, and factor on the weights where there are no data.
-
-Not zero: a neighbour without data is not run, and what a network says of a gap in the data stays. Too little to be
-heard beside others, or in what tells the levels of tiles.
-"""
 
 
 class BowlView(NamedTuple):
@@ -54,14 +41,27 @@ class BowlView(NamedTuple):
 class BowlNetwork:
     """A model, ready to run."""
 
-    name: str
-    """Name of a shipped model; of a file the name in its metadata, else that of the file."""
-    path: Path
-    checksum: str
-    """SHA-256 of the file."""
-    kind: Literal["bowls", "footprint", "unwrapped"]
-    session: Any = field(repr=False)
-    """The `onnxruntime.InferenceSession`."""
+    model: TiledModel
+
+    @property
+    def name(self) -> str:
+        """Name of a shipped model; of a file the name in its metadata, else that of the file."""
+        return self.model.name
+
+    @property
+    def path(self) -> Path:
+        """Of the model."""
+        return self.model.path
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file."""
+        return self.model.checksum
+
+    @property
+    def kind(self) -> Literal["bowls", "footprint", "unwrapped"]:
+        """What it tells: all of `BowlView`, the probability only, or the phase only."""
+        return cast(Literal["bowls", "footprint", "unwrapped"], self.model.kind)
 
     @classmethod
     def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
@@ -76,22 +76,7 @@ class BowlNetwork:
         UnknownFormatError
             If the file is not a model for mining subsidence.
         """
-        path = find_model(name_or_path)
-        session = open_session(path, threads)
-        metadata = session.get_modelmeta().custom_metadata_map
-        kind = metadata.get("groundshift.kind")
-        if kind not in _OUTPUTS:
-            raise wrong_model(path, f"groundshift.kind is {kind!r}, expected one of {', '.join(map(repr, _OUTPUTS))}")
-        inputs = {value.name: list(value.shape) for value in session.get_inputs()}
-        if list(inputs) != [_INPUT] or len(inputs[_INPUT]) != 4 or inputs[_INPUT][1] != len(_PLANES):
-            raise wrong_model(path, f"takes {inputs}, expected {_INPUT} of {len(_PLANES)} planes")
-        if (planes := metadata.get("groundshift.planes")) != json.dumps(_PLANES):
-            raise wrong_model(path, f"looks at {planes}, expected {json.dumps(_PLANES)}")
-        if missing := set(_OUTPUTS[kind]) - {value.name for value in session.get_outputs()}:
-            raise wrong_model(path, f"has no output {', '.join(sorted(missing))}")
-        shipped = str(name_or_path) in list_models()
-        name = str(name_or_path) if shipped else metadata.get("groundshift.name") or path.stem
-        return cls(re.sub(r"[^\w.-]+", "-", name), path, checksum(path), cast(Any, kind), session)
+        return cls(TiledModel.load(name_or_path, _OUTPUTS, [_PLANES], threads))
 
     def look(self, wrapped: NDArray[np.float32], coherence: NDArray[np.float32]) -> BowlView:
         """Look at one interferogram of any size.
@@ -113,38 +98,12 @@ class BowlNetwork:
         check_shape("coherence", coherence, wrapped.shape)
         known = np.isfinite(wrapped) & (coherence > 0)
         planes = np.where(known, np.stack([wrapped, coherence]), 0).astype(np.float32)
-        parts: dict[str, list[tuple[Window, NDArray[np.float32], NDArray[np.float32]]]] = {}
-        for tile in tiles(known):
-            window = Window(tile.rows.first, tile.columns.first, *tile.weight.shape)
-            weight = np.maximum(tile.weight, _LEAST_SAY) * np.where(known[tile.box], np.float32(1), _LEAST_SAY)
-            for name, values in self._run(planes[:, *tile.box]).items():
-                parts.setdefault(name, []).append((window, values, weight))
-        joined = {name: join_tiles(wrapped.shape, found, level=name == "phase") for name, found in parts.items()}
+        told = self.model.run(planes, known, unlevelled=["phase"])
         if self.kind != "unwrapped":
-            joined["probability"] = np.where(known, joined.get("probability", np.float32(0)), np.float32(0))
-        nothing = np.full(wrapped.shape, np.nan, np.float32)
-        told = {name: joined.get(name, nothing) for name in _OUTPUTS[self.kind]}
-        if self.kind == "bowls" and parts:
+            told["probability"] = np.where(known, told["probability"], np.float32(0))
+        if self.kind == "bowls":
             told["phase"] = phase_of(told["down"], told["right"], told["error"], known)
-        elif self.kind == "bowls":
-            told["phase"] = nothing
         return BowlView(told.get("probability"), told.get("phase"), told.get("error"))
-
-    def _run(self, tile: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Run the model on one tile of (2, y, x)."""
-        names, (_, height, width) = _OUTPUTS[self.kind], tile.shape
-        filled = padded(tile)[np.newaxis]
-        try:
-            maps = self.session.run(list(names), {_INPUT: filled})
-        except MemoryError:
-            raise
-        except Exception as error:  # Those of ONNX Runtime have no parent of their own.
-            raise wrong_model(self.path, f"fails on an interferogram of {height} x {width}: {error}") from error
-        expected = (1, 1, *filled.shape[2:])
-        for name, values in zip(names, maps, strict=True):
-            if values.shape != expected:
-                raise wrong_model(self.path, f"{name} has shape {values.shape}, expected {expected}")
-        return {name: values[0, 0, :height, :width] for name, values in zip(names, maps, strict=True)}
 
 
 def phase_of(

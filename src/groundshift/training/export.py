@@ -42,12 +42,10 @@ _OUTPUTS = {
     "bowls": ("probability", "down", "right", "error"),
     "footprint": ("probability",),
     "unwrapped": ("phase",),
+    "coherent": ("probability",),
 }
-_INPUTS = {
-    "bodies": ("planes", len(PLANES)),
-    "boxes": ("gradient", 1),
-    **dict.fromkeys(("bowls", "footprint", "unwrapped"), ("interferogram", 2)),
-}
+_INPUTS = {"bodies": "planes", "boxes": "gradient"}
+"""The others take an `interferogram`."""
 
 
 class ExportError(GroundshiftError, ValueError):
@@ -86,9 +84,10 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
 
     Batch, height and width are free; height and width must be multiples of 32. Bodies: `planes` (N, 8, y, x) to `body`,
     probability (N, 1, y, x), and `offset` (N, 2, y, x) in nodes. Boxes: `gradient` (N, 1, y, x), in
-    radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M). Networks for mining: `interferogram`
-    (N, 2, y, x), wrapped phase in radians and coherence, to maps (N, 1, y, x): `probability` of ground that moves,
-    unwrapped `phase` in radians, mean `error` of it in radians; each those of them that it tells.
+    radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M). Networks that look at one interferogram:
+    `interferogram` (N, c, y, x), wrapped phase in radians, coherence, and amplitude of some, to maps (N, 1, y, x):
+    `probability` of ground that moves, or of coherent ground, unwrapped `phase` in radians, mean `error` of it in
+    radians; each those of them that it tells.
 
     Parameters
     ----------
@@ -114,13 +113,13 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
         If the file cannot be written.
     """
     exported = task.exported(model).eval()
-    name, channels = _INPUTS[task.kind]
+    name = _INPUTS.get(task.kind, "interferogram")
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # By tracing: it takes a fiftieth of the time of the exporter that reads the program; the result is checked.
         torch.onnx.export(
             exported,
-            (torch.from_numpy(_example(channels, (2, 2 * STRIDE, 3 * STRIDE))),),
+            (torch.from_numpy(_example(task, (2, 2 * STRIDE, 3 * STRIDE))),),
             temporary,
             input_names=[name],
             output_names=list(_OUTPUTS[task.kind]),
@@ -132,7 +131,7 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
         onnx.helper.set_model_props(written, metadata.properties(task.kind, task.planes))
         onnx.save(written, temporary)
         shapes = [(1, STRIDE, STRIDE), (3, 3 * STRIDE, 2 * STRIDE)]
-        return max(_checked(exported, temporary, path, name, _example(channels, shape)) for shape in shapes)
+        return max(_checked(exported, temporary, path, name, _example(task, shape)) for shape in shapes)
 
 
 def _free_axes(kind: str, name: str) -> dict[str, dict[int, str]]:
@@ -142,15 +141,18 @@ def _free_axes(kind: str, name: str) -> dict[str, dict[int, str]]:
     return {name: image, **{output: outputs.get(output, image) for output in _OUTPUTS[kind]}}
 
 
-def _example(channels: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def _example(task: Exportable, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """Draw inputs as they occur; of planes some nodes are without data."""
     rng = np.random.default_rng(shape)
+    channels = 1 if task.kind == "boxes" else len(task.planes)
     drawn = rng.standard_normal((shape[0], channels, *shape[1:])).astype(np.float32)
-    if channels == 1:
+    if task.kind == "boxes":
         return np.clip(drawn, -1, 1)
     known = rng.random((shape[0], 1, *shape[1:])) < 0.9
-    if channels == 2:
-        drawn[:, 1] = np.clip(np.abs(drawn[:, 1]), 0.01, 1)
+    if task.kind != "bodies":
+        # All but the wrapped phase lies between 0 and 1.
+        others = [k for k, plane in enumerate(task.planes) if plane != "wrapped"]
+        drawn[:, others] = np.clip(np.abs(drawn[:, others]), 0.01, 1)
         return np.asarray(np.clip(drawn, -np.pi, np.pi) * known, np.float32)
     drawn[:, [PLANES.index("significance_y"), PLANES.index("significance_x")]] *= 5
     positive = [PLANES.index(p) for p in ("sigma_y", "sigma_x", "coherence")]
