@@ -30,7 +30,7 @@ def quick(request, monkeypatch):
     monkeypatch.setattr(training_bowls, "_VALIDATION", 6)
     if "files" not in request.fixturenames:
         monkeypatch.setattr(training_bowls, "draw_answers", lambda *_: None)
-        monkeypatch.setattr(training_bowls, "export_onnx", lambda *_: None)
+        monkeypatch.setattr(learning, "export_onnx", lambda *_: None)
         monkeypatch.setattr(learning, "draw_curves", lambda *_: None)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

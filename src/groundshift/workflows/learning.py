@@ -2,20 +2,30 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
+import yaml
+from torch import nn
 
 from groundshift.errors import GroundshiftError, OutputError
+from groundshift.io.atomic import write_text
 from groundshift.training.checkpoint import load_checkpoint
 from groundshift.training.curves import draw_curves, write_records
+from groundshift.training.export import Metadata, export_onnx
 from groundshift.training.loop import Ending, Trainer
-from groundshift.training.protocols import RunConfig
+from groundshift.training.protocols import Exportable, RunConfig, Source
 from groundshift.workflows.config import SettingError
+from groundshift.workflows.device import found_device
+from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter
 
-__all__ = ["Draw", "Named", "TooLargeError", "check_same", "check_samples", "learn", "start_from"]
+__all__ = [
+    "Course", "CourseConfig", "Draw", "Named", "TooLargeError", "TrainOutput", "check_same", "check_samples", "learn",
+    "run_course", "start_from",
+]  # fmt: skip
 
 Draw = Callable[[Path, Sequence[Any], Sequence[Any]], None]
 """Draws predictions beside the truth, from the picture's path, samples and predictions."""
@@ -37,6 +47,78 @@ class Named(Protocol):
     def width(self) -> float:
         """Factor on its channels."""
         ...
+
+
+@dataclass(frozen=True)
+class TrainOutput:
+    """What a training run leaves."""
+
+    ending: Ending
+    step: int
+    steps: int
+    best_step: int
+    figures: dict[str, float]
+    """Of the exported weights on the validation samples."""
+    model: Path
+    checkpoint: Path
+
+    def tell(self, reporter: Reporter) -> None:
+        """Say how the run ended."""
+        why = {"done": "all steps taken", "early": "no gain any more", "time": "time is up; the same command continues"}
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in self.figures.items())
+        reporter.say(f"{why[self.ending]} at step {self.step:,} of {self.steps:,}{': ' + shown if shown else ''}")
+        reporter.say(f"model: {self.model}")
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it as plain values."""
+        return {**vars(self), "model": str(self.model), "checkpoint": str(self.checkpoint)}
+
+
+class CourseModel(Named, Protocol):
+    """Settings of a network that may start from other weights."""
+
+    @property
+    def start_from(self) -> Path | None:
+        """Checkpoint of an earlier run."""
+        ...
+
+
+class CourseConfig(RunConfig, Protocol):
+    """Settings of a whole run."""
+
+    @property
+    def output(self) -> Path:
+        """Folder for what it leaves."""
+        ...
+
+    @property
+    def model(self) -> CourseModel:
+        """Which network."""
+        ...
+
+
+Told = TypeVar("Told", bound=CourseConfig)
+
+
+class Course(NamedTuple):
+    """What is learned, from what, and how it is judged."""
+
+    task: Exportable
+    model: nn.Module
+    """With fresh weights, drawn from torch's generator."""
+    supply: Source
+    validation: Sequence[Any]
+    """Samples to validate on."""
+    figures: Callable[[Sequence[Any], Sequence[Any]], dict[str, float]]
+    """Judges answers beside their samples; the first figure decides which weights are kept."""
+    draw: Draw
+    samples: str
+    """Checksum of the samples that were given; empty where they are simulated."""
+    steps: int
+    tile: str
+    """What a tile is, such as "128 x 128 pixels"."""
+    smaller: str
+    """With which options a batch needs less memory, such as "--batch or --width"."""
 
 
 class _Teller:
@@ -65,6 +147,67 @@ class _Teller:
     def validated(self, samples: Sequence[Any], predictions: Sequence[Any], /) -> None:
         """Draw some predictions."""
         self._draw(self._folder / "predictions.png", samples, predictions)
+
+
+def run_course(
+    config: Told, reporter: Reporter, make: Callable[[Told], Course], parts: Sequence[str], *, fresh: bool = False
+) -> TrainOutput:
+    """Train a network, or go on with a run that was stopped, and export its best weights.
+
+    Leaves `model.onnx`, `checkpoint.pt`, `train.yaml`, `metrics.csv`, `curves.png` and `predictions.png` in the output
+    folder.
+
+    Parameters
+    ----------
+    config : CourseConfig
+    reporter : Reporter
+    make : function
+        Makes of the settings what is learned; called once torch's generator has the run's seed.
+    parts : sequence of str
+        Settings that a run is continued with.
+    fresh : bool
+        Start anew where the output folder holds a run.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds a run with other settings or samples, or cannot be written.
+    TooLargeError
+        If a batch does not fit into memory.
+    GroundshiftError
+        Whatever `make` raises.
+    """
+    folder = config.output
+    with claimed(folder):
+        checkpoint = folder / "checkpoint.pt"
+        state = load_checkpoint(checkpoint) if checkpoint.exists() and not fresh else None
+        if state is not None:
+            check_same(config, state["config"], parts, folder)
+        device = torch.device(found_device(config.machine.device))
+        if config.machine.threads is not None:
+            torch.set_num_threads(config.machine.threads)
+        torch.manual_seed(config.plan.seed)
+        course = make(config)
+        if state is not None:
+            check_samples(course.samples, state["samples"], folder)
+        trainer = Trainer(
+            config, course.task, course.model, course.supply, course.validation, course.figures,
+            steps=course.steps, checkpoint=checkpoint, device=device, samples=course.samples,
+        )  # fmt: skip
+        if state is not None:
+            trainer.restore(state)
+        elif config.model.start_from is not None:
+            start_from(trainer, config.model.start_from, config.model)
+        write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        ending = learn(trainer, reporter, folder, course.draw, course.tile, course.smaller)
+        best = trainer.best_model()
+        figures = course.figures(course.task.predict(best, course.validation), course.validation)
+        told = Metadata(folder.resolve().name, config.model_dump(mode="json"))
+        export_onnx(course.task, best, folder / "model.onnx", told)
+        return TrainOutput(
+            ending, trainer.step, course.steps, trainer.best_step or trainer.step, figures, folder / "model.onnx",
+            checkpoint,
+        )  # fmt: skip
 
 
 def learn(trainer: Trainer, reporter: Reporter, folder: Path, draw: Draw, tile: str, smaller: str) -> Ending:

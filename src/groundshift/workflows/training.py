@@ -2,9 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,17 +29,17 @@ from groundshift.training.data import (
 from groundshift.training.export import Metadata, export_onnx
 from groundshift.training.judge import Judgement, judge
 from groundshift.training.labelled import open_samples
-from groundshift.training.loop import Ending, Trainer
+from groundshift.training.loop import Trainer
 from groundshift.training.samples import IGNORED, Sample, boxes_of, judged
 from groundshift.training.simulated import SimulatedSamples
 from groundshift.training.tasks import Task, UnknownNetworkError, make_task
 from groundshift.workflows.config import SettingError
 from groundshift.workflows.device import found_device
-from groundshift.workflows.learning import check_same, check_samples, learn, start_from
+from groundshift.workflows.learning import TrainOutput, check_same, check_samples, learn, start_from
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
 
-__all__ = ["TrainOutput", "run_training"]
+__all__ = ["run_training"]
 
 _SEEDS_APART = 1_000_000
 """Batches of simulated scenes that one seed may use; validation takes the last tenth of them."""
@@ -50,31 +48,6 @@ _PARTS = ("inputs", "model", "data", "augment", "plan", "scenes")
 _MOST_BOXES = 5000
 _ANCHORS = {"yolov3": 9, "attention_yolov3_r": 9, "attention_yolov3_t": 6}
 """How many box sizes networks of boxes start from."""
-
-
-@dataclass(frozen=True)
-class TrainOutput:
-    """What a training run leaves."""
-
-    ending: Ending
-    step: int
-    steps: int
-    best_step: int
-    figures: dict[str, float]
-    """Of the exported weights on the validation samples."""
-    model: Path
-    checkpoint: Path
-
-    def tell(self, reporter: Reporter) -> None:
-        """Say how the run ended."""
-        why = {"done": "all steps taken", "early": "no gain any more", "time": "time is up; the same command continues"}
-        shown = ", ".join(f"{name} {value:.3f}" for name, value in self.figures.items())
-        reporter.say(f"{why[self.ending]} at step {self.step:,} of {self.steps:,}{': ' + shown if shown else ''}")
-        reporter.say(f"model: {self.model}")
-
-    def facts(self) -> dict[str, Any]:
-        """Return all of it as plain values."""
-        return {**vars(self), "model": str(self.model), "checkpoint": str(self.checkpoint)}
 
 
 def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False) -> TrainOutput:

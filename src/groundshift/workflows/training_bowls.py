@@ -3,25 +3,16 @@
 import math
 
 import numpy as np
-import torch
-import yaml
 
 from groundshift.errors import NoDataError
-from groundshift.io.atomic import write_text
-from groundshift.training.checkpoint import load_checkpoint
-from groundshift.training.export import Metadata, export_onnx
-from groundshift.training.loop import Trainer
 from groundshift.training.mining.config import BowlTrainConfig
 from groundshift.training.mining.judge import figures_of
 from groundshift.training.mining.labelled import checksum_of, read_labelled, split_labelled
 from groundshift.training.mining.pictures import draw_answers
 from groundshift.training.mining.samples import BowlSample, BowlSupply, simulated_samples
 from groundshift.training.mining.tasks import make_bowl_task
-from groundshift.workflows.device import found_device
-from groundshift.workflows.learning import check_same, check_samples, learn, start_from
-from groundshift.workflows.output import claimed
+from groundshift.workflows.learning import Course, TrainOutput, run_course
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.training import TrainOutput
 
 __all__ = ["run_bowl_training"]
 
@@ -36,7 +27,7 @@ _VALIDATION = 96
 def run_bowl_training(config: BowlTrainConfig, reporter: Reporter, *, fresh: bool = False) -> TrainOutput:
     """Train a network for mining subsidence, or go on with a run that was stopped, and export its best weights.
 
-    Leaves the files of `groundshift.workflows.training.run_training`.
+    Leaves the files of `groundshift.workflows.learning.run_course`.
 
     Raises
     ------
@@ -47,42 +38,27 @@ def run_bowl_training(config: BowlTrainConfig, reporter: Reporter, *, fresh: boo
     TooLargeError
         If a batch does not fit into memory.
     """
-    folder = config.output
-    with claimed(folder):
-        checkpoint = folder / "checkpoint.pt"
-        state = load_checkpoint(checkpoint) if checkpoint.exists() and not fresh else None
-        if state is not None:
-            check_same(config, state["config"], _PARTS, folder)
-        device = torch.device(found_device(config.machine.device))
-        if config.machine.threads is not None:
-            torch.set_num_threads(config.machine.threads)
-        given, validation = _open(config)
-        samples = "" if given is None else checksum_of([*given, *validation])
-        if state is not None:
-            check_samples(samples, state["samples"], folder)
-        if given is not None and config.model.network == "bowlnet" and config.model.start_from is None:
-            reporter.warn("masks do not tell the phase: what this model will say of it means nothing; see --start-from")
-        steps = _steps(config, given)
-        torch.manual_seed(config.plan.seed)
-        task, model = make_bowl_task(config.model)
-        supply = BowlSupply(config.scenes, config.spoil, config.plan.batch, config.plan.seed, given)
-        trainer = Trainer(
-            config, task, model, supply, validation, figures_of,
-            steps=steps, checkpoint=checkpoint, device=device, samples=samples,
-        )  # fmt: skip
-        if state is not None:
-            trainer.restore(state)
-        elif config.model.start_from is not None:
-            start_from(trainer, config.model.start_from, config.model)
-        write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-        tile = " x ".join(map(str, config.scenes.shape)) + " pixels"
-        ending = learn(trainer, reporter, folder, draw_answers, tile, "--batch, --shape or --width")
-        best = trainer.best_model()
-        figures = figures_of(task.predict(best, validation), validation)
-        export_onnx(task, best, folder / "model.onnx", Metadata(folder.resolve().name, config.model_dump(mode="json")))
-        return TrainOutput(
-            ending, trainer.step, steps, trainer.best_step or trainer.step, figures, folder / "model.onnx", checkpoint
-        )
+    if config.inputs and config.model.network == "bowlnet" and config.model.start_from is None:
+        reporter.warn("masks do not tell the phase: what this model will say of it means nothing; see --start-from")
+    return run_course(config, reporter, _course, _PARTS, fresh=fresh)
+
+
+def _course(config: BowlTrainConfig) -> Course:
+    """Open samples and build the network."""
+    given, validation = _open(config)
+    task, model = make_bowl_task(config.model)
+    return Course(
+        task,
+        model,
+        BowlSupply(config.scenes, config.spoil, config.plan.batch, config.plan.seed, given),
+        validation,
+        figures_of,
+        draw_answers,
+        "" if given is None else checksum_of([*given, *validation]),
+        _steps(config, given),
+        " x ".join(map(str, config.scenes.shape)) + " pixels",
+        "--batch, --shape or --width",
+    )
 
 
 def _open(config: BowlTrainConfig) -> tuple[list[BowlSample] | None, list[BowlSample]]:
