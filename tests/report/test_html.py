@@ -16,6 +16,7 @@ from groundshift.report import (
     MaskShare,
     ReportContent,
     SeriesContent,
+    draw_track,
     html,
     make_layer,
     render_report,
@@ -121,6 +122,15 @@ def test_a_report_of_nothing_says_so():
 def test_a_track_without_layers_or_pairs_is_shown(content, make_track):
     bare = make_track(layers=[], pairs_used=[], masks=[], significance=None, look=None)
     assert "0 pairs used." in Page(render_report(replace(content, tracks=[bare]))).text
+
+
+def test_who_draws_the_pictures_of_a_track_makes_no_difference(content, make_track):
+    tracks = [make_track("T1"), make_track("T2", layers=[], pairs_used=[], significance=None)]
+    drawn = [replace(track, pictures=draw_track(track)) for track in tracks]
+    assert render_report(replace(content, tracks=drawn)) == render_report(replace(content, tracks=tracks))
+    assert drawn[1].pictures == (None, None, None)
+    own = replace(drawn[0], pictures=drawn[0].pictures._replace(months="<svg>mine</svg>"))
+    assert "<svg>mine</svg>" in render_report(replace(content, tracks=[own]))
 
 
 def test_facts_keep_their_order_and_masks_are_percentages(bare):

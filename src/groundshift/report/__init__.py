@@ -17,6 +17,7 @@ from groundshift.report.html import render_report, render_target, write_report
 from groundshift.report.layers import hill_shade, make_layer, render_layer
 from groundshift.report.network import network_figure, save_figure
 from groundshift.report.store import read_content, write_content
+from groundshift.report.track_pictures import draw_track
 
 __all__ = [
     "Bounds",
@@ -28,6 +29,7 @@ __all__ = [
     "SeriesContent",
     "TrackContent",
     "cut_patches",
+    "draw_track",
     "hill_shade",
     "make_layer",
     "map_figure",

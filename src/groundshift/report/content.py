@@ -28,6 +28,7 @@ __all__ = [
     "ReportContent",
     "SeriesContent",
     "TrackContent",
+    "TrackPictures",
     "best_targets",
     "cut_patches",
     "extent_of",
@@ -81,6 +82,17 @@ class Patch:
     layers: tuple[Layer, ...]
 
 
+class TrackPictures(NamedTuple):
+    """Pictures of a track as `<svg>` elements; None where there is nothing to show."""
+
+    network: str | None
+    """Dates and pairs."""
+    months: str | None
+    """Number of pairs by month."""
+    histogram: str | None
+    """Of significances."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrackContent:
     """One track, frame or burst.
@@ -101,6 +113,8 @@ class TrackContent:
     masks: Sequence[MaskShare] = ()
     significance: Histogram | None = None
     look: LookGeometry | None = None
+    pictures: TrackPictures | None = None
+    """Drawn where the track was surveyed; a report draws those that are missing."""
 
     def __post_init__(self) -> None:
         west, south, east, north = self.bounds

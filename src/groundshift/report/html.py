@@ -33,12 +33,11 @@ from groundshift.report.content import (
     write_number,
 )
 from groundshift.report.embedding import no_end_tag, script_digest, to_json
-from groundshift.report.figures import histogram_figure, pairs_per_month_figure, to_svg_text
 from groundshift.report.layers import colour_stops, round_limit, share_scales, to_mercator
-from groundshift.report.network import network_figure
 from groundshift.report.overview import KINDS, make_overview
 from groundshift.report.pictures import draw_patch
 from groundshift.report.series import PlotData, draw_small, series_figure, style_of
+from groundshift.report.track_pictures import draw_track
 
 __all__ = ["MOST_PATCHES", "MOST_VALUES", "render_report", "render_target", "write_report"]
 
@@ -104,7 +103,7 @@ def render_report(content: ReportContent, *, live: Mapping[str, object] | None =
         parts=parts,
         panel={"item": series_figure(), "data": to_json(data.for_page())} if with_panel else None,
         live=to_json(live) if live is not None else None,
-        tracks=[_track(track, number) for number, track in enumerate(content.tracks)],
+        tracks=[_track(track) for track in content.tracks],
         settings=flatten_settings(content.settings),
     )
 
@@ -217,11 +216,10 @@ def _alike(patches: Sequence[Patch], *, fit: bool = False) -> list[Patch]:
     return [replace(patch, layers=layers) for patch, layers in zip(patches, shared, strict=True)]
 
 
-def _track(track: TrackContent, number: int) -> dict[str, Any]:
+def _track(track: TrackContent) -> dict[str, Any]:
     """Return a track with its pictures."""
-    every = sorted({*track.pairs_used, *track.pairs_unused}, key=lambda p: (p.reference, p.secondary))
     graph = date_graph(track.pairs_used)
-    network = network_figure(every, track.pairs_used) if every else None
+    pictures = track.pictures or draw_track(track)
     return {
         "track": track,
         "dates": len(graph.dates),
@@ -229,11 +227,5 @@ def _track(track: TrackContent, number: int) -> dict[str, Any]:
         "last": max(graph.dates, default=None),
         "groups": len(graph.groups),
         "gaps": [gap for gap in graph.gaps if not gap.spanned],
-        "network": Markup(to_svg_text(network, key=f"network-{number}")) if network else None,
-        "months": Markup(to_svg_text(pairs_per_month_figure(track.pairs_used, track.pairs_unused), key=f"m-{number}"))
-        if every
-        else None,
-        "histogram": Markup(to_svg_text(histogram_figure(track.significance), key=f"h-{number}"))
-        if track.significance is not None
-        else None,
+        **{name: None if svg is None else Markup(svg) for name, svg in pictures._asdict().items()},
     }

@@ -1,7 +1,7 @@
 """One track from interferograms to detections: stacked, searched for moving bodies, and drawn."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from groundshift.io import InterferogramStack, Problem
 from groundshift.report import (
     MaskShare,
     TrackContent,
+    draw_track,
     render_layer,
     significance_histogram,
 )
@@ -152,22 +153,23 @@ def detect_track(
         elif sites:
             watcher = {"name": " and ".join(sorted({d.detector for d in sites}))}
     map_grid = lonlat_grid(plan.grid, REPORT_SIDE)
+    content = TrackContent(
+        name=plan.track,
+        bounds=bounds,
+        layers=layers,
+        pairs_used=plan.pairs,
+        pairs_unused=unused,
+        files_left_out=[p.message for p in problems if p.skipped],
+        warnings=[p.message for p in problems if not p.skipped],
+        masks=shares,
+        significance=histogram,
+        look=plan.look,
+    )
     return TrackResult(
         name=plan.track,
         sums=sums,
         detections=tuple(detections),
-        content=TrackContent(
-            name=plan.track,
-            bounds=bounds,
-            layers=layers,
-            pairs_used=plan.pairs,
-            pairs_unused=unused,
-            files_left_out=[p.message for p in problems if p.skipped],
-            warnings=[p.message for p in problems if not p.skipped],
-            masks=shares,
-            significance=histogram,
-            look=plan.look,
-        ),
+        content=replace(content, pictures=draw_track(content)),
         overlays=tuple(
             Overlay(
                 f"{plan.track}: {layer.name}",
