@@ -127,7 +127,9 @@ def test_a_track_without_layers_or_pairs_is_shown(content, make_track):
 def test_who_draws_the_pictures_of_a_track_makes_no_difference(content, make_track):
     tracks = [make_track("T1"), make_track("T2", layers=[], pairs_used=[], significance=None)]
     drawn = [replace(track, pictures=draw_track(track)) for track in tracks]
-    assert render_report(replace(content, tracks=drawn)) == render_report(replace(content, tracks=tracks))
+    pages = [render_report(replace(content, tracks=t)) for t in (drawn, tracks)]
+    shown, again = (re.findall(r"<svg.*?</svg>", page, re.DOTALL) for page in pages)
+    assert shown == again
     assert drawn[1].pictures == (None, None, None)
     own = replace(drawn[0], pictures=drawn[0].pictures._replace(months="<svg>mine</svg>"))
     assert "<svg>mine</svg>" in render_report(replace(content, tracks=[own]))
