@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from groundshift.detect.join import join_tiles
+from groundshift.detect.join import Blend, join_levelled
 from groundshift.detect.tiling import tiles
 from groundshift.types import Window
 
@@ -41,6 +41,13 @@ def plain_join(shape, found, shifts):
     return out
 
 
+def blended(shape, tiles):
+    blend = Blend(shape)
+    for tile in tiles:
+        blend.add(*tile)
+    return blend.mean()
+
+
 @pytest.mark.parametrize("shape", [(150, 200), (64, 130), (40, 300), (1, 97)])
 def test_random_constants_are_found_and_the_first_tile_stays(shape):
     rng = np.random.default_rng(0)
@@ -48,7 +55,7 @@ def test_random_constants_are_found_and_the_first_tile_stays(shape):
     constants = rng.uniform(-100, 100, 200)
     found = cut(field, known, constants)
     assert len(found) > 1
-    joined = join_tiles(shape, found, level=True)
+    joined = join_levelled(shape, found)
     assert joined.dtype == np.float32
     np.testing.assert_allclose(joined, field + constants[0], atol=1e-4)
 
@@ -61,7 +68,7 @@ def test_every_part_that_hangs_together_keeps_the_constant_of_its_first_tile():
     constants = np.random.default_rng(1).uniform(-100, 100, 50)
     field = smooth(shape)
     found = cut(field, known, constants)
-    off = join_tiles(shape, found, level=True) - field
+    off = join_levelled(shape, found) - field
     for row, part in ((0, np.s_[:10]), (110, np.s_[110, 5]), (200, np.s_[200:])):
         first = next(k for k, (at, *_) in enumerate(found) if at.y <= row < at.y + at.height)
         np.testing.assert_allclose(off[part], constants[first], atol=1e-4)
@@ -75,17 +82,17 @@ def test_neighbours_of_a_missing_tile_are_joined_around_it():
     found = cut(field, np.ones(shape, bool), constants)
     assert len(found) == 9
     del found[4]
-    np.testing.assert_allclose(join_tiles(shape, found, level=True), field + constants[0], atol=1e-4)
+    np.testing.assert_allclose(join_levelled(shape, found), field + constants[0], atol=1e-4)
 
 
 def test_one_tile_is_given_back_and_none_is_nothing():
     values = np.random.default_rng(3).standard_normal((5, 7)).astype(np.float32)
     tile = (Window(2, 1, 5, 7), values, np.full((5, 7), LEAST))
-    for level in (True, False):
-        found = join_tiles((9, 10), [tile], level=level)
+    for join in (join_levelled, blended):
+        found = join((9, 10), [tile])
         np.testing.assert_allclose(found[2:7, 1:8], values, rtol=1e-6)
         assert np.isnan(found).sum() == 90 - 35
-        assert np.isnan(join_tiles((3, 4), [], level=level)).all()
+        assert np.isnan(join((3, 4), [])).all()
 
 
 def test_values_are_the_weighted_mean_of_the_tiles():
@@ -95,7 +102,7 @@ def test_values_are_the_weighted_mean_of_the_tiles():
         for y, x in ((0, 0), (3, 8), (10, 2), (9, 14))
     ]
     expected = plain_join((25, 30), found, np.zeros(4))
-    np.testing.assert_allclose(join_tiles((25, 30), found, level=False), expected, atol=1e-5)
+    np.testing.assert_allclose(blended((25, 30), found), expected, atol=1e-5)
 
 
 def test_levels_are_those_of_least_squares_over_the_medians_where_both_weigh_much():
@@ -120,14 +127,14 @@ def test_levels_are_those_of_least_squares_over_the_medians_where_both_weigh_muc
     assert len(rows) > len(found)
     shifts = np.linalg.lstsq(np.array(rows), np.array(values))[0]
     expected = plain_join(shape, found, shifts - shifts[0])
-    np.testing.assert_allclose(join_tiles(shape, found, level=True), expected, atol=1e-4)
+    np.testing.assert_allclose(join_levelled(shape, found), expected, atol=1e-4)
 
 
 def test_a_field_without_constants_comes_out_as_it_was():
     shape = (150, 200)
     field = smooth(shape)
-    for level in (True, False):
-        np.testing.assert_allclose(join_tiles(shape, cut(field, np.ones(shape, bool)), level=level), field, atol=1e-4)
+    for join in (join_levelled, blended):
+        np.testing.assert_allclose(join(shape, cut(field, np.ones(shape, bool))), field, atol=1e-4)
 
 
 def test_what_weighs_next_to_nothing_has_no_say_in_the_levels():
@@ -140,6 +147,6 @@ def test_what_weighs_next_to_nothing_has_no_say_in_the_levels():
         hole = gap[at.rows, at.columns]
         noise = rng.normal(0, 30, v.shape)
         found.append((at, np.where(hole, v + noise, v), np.where(hole, w * LEAST, w)))
-    joined = join_tiles(shape, found, level=True)
+    joined = join_levelled(shape, found)
     np.testing.assert_allclose((joined - field)[~gap], 4.0, atol=1e-4)
     assert np.isfinite(joined).all()

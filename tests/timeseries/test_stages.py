@@ -105,6 +105,16 @@ def test_series_without_events_seldom_show_any(white, walk):
     assert shown <= 2
 
 
+def test_what_hardly_moves_before_a_fast_stage_is_no_event():
+    series = bent(0, -0.003, -0.6) + noise(9, white=0.0003)
+    before = fit_stages(DATES[: len(DATES) * 2 // 3], series[: len(DATES) * 2 // 3])
+    assert len(before.knots) == 1
+    (knot,) = fit_stages(DATES, series).knots
+    assert knot.kind == "onset"
+    assert within(knot, day_after(2 / 3))
+    assert knot.rate_after == pytest.approx(-0.6, abs=0.01)
+
+
 def test_a_season_is_no_event():
     season = 0.010 * np.cos(2 * np.pi * YEARS)
     stages = fit_stages(DATES, -0.05 * YEARS + season + noise(2, white=0.002))

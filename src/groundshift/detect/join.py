@@ -1,4 +1,4 @@
-"""Maps of overlapping tiles joined into one, those known up to a constant brought to one level first."""
+"""Maps of overlapping tiles blended into one, those known up to a constant brought to one level first."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from scipy.sparse.linalg import lsqr
 
 from groundshift.types import Window
 
-__all__ = ["join_tiles"]
+__all__ = ["Blend", "join_levelled"]
 
 _TOGETHER = 0.05
 """Product of the weights of two tiles from which a pixel tells their difference in level."""
@@ -19,8 +19,34 @@ _Tile = tuple[Window, NDArray[np.floating], NDArray[np.floating]]
 """Where it lies, its values and their weights."""
 
 
-def join_tiles(shape: tuple[int, int], tiles: Sequence[_Tile], *, level: bool) -> NDArray[np.float32]:
-    """Join maps of overlapping tiles.
+class Blend:
+    """The weighted mean of tiles, of which none is kept.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Of the whole.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._total, self._weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+
+    def add(self, window: Window, values: NDArray[np.floating], weight: NDArray[np.floating]) -> None:
+        """Add a tile; its weights are positive."""
+        self._total[window.rows, window.columns] += weight * values
+        self._weights[window.rows, window.columns] += weight
+
+    def mean(self) -> NDArray[np.float32]:
+        """Return (y, x) the mean; NaN where no tile lies."""
+        nothing = np.full(self._total.shape, np.nan, np.float32)
+        return np.divide(self._total, self._weights, out=nothing, where=self._weights > 0)
+
+
+def join_levelled(shape: tuple[int, int], tiles: Sequence[_Tile]) -> NDArray[np.float32]:
+    """Join maps of overlapping tiles of which each has a constant of its own.
+
+    They are shifted to agree best where they overlap and both weigh much, by least squares over the medians of their
+    differences; the first tile of each part that hangs together is not shifted.
 
     Parameters
     ----------
@@ -28,10 +54,6 @@ def join_tiles(shape: tuple[int, int], tiles: Sequence[_Tile], *, level: bool) -
         Of the whole.
     tiles : sequence of (window, values, weight)
         Weights are positive and add up to about 1 where no tile is missing; much less where values mean little.
-    level : bool
-        Whether each tile has a constant of its own. Then they are shifted to agree best where they overlap and both
-        weigh much, by least squares over the medians of their differences; the first tile of each part that hangs
-        together is not shifted.
 
     Returns
     -------
@@ -42,15 +64,13 @@ def join_tiles(shape: tuple[int, int], tiles: Sequence[_Tile], *, level: bool) -
     --------
     >>> left = (Window(0, 0, 1, 3), np.array([[0.0, 1.0, 2.0]]), np.array([[1.0, 1.0, 0.5]]))
     >>> right = (Window(0, 2, 1, 2), np.array([[7.0, 8.0]]), np.array([[0.5, 1.0]]))
-    >>> join_tiles((1, 5), [left, right], level=True)
+    >>> join_levelled((1, 5), [left, right])
     array([[ 0.,  1.,  2.,  3., nan]], dtype=float32)
     """
-    shifts = _levels(tiles) if level else np.zeros(len(tiles))
-    total, weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    for (window, values, weight), shift in zip(tiles, shifts, strict=True):
-        total[window.rows, window.columns] += weight * (values + np.float32(shift))
-        weights[window.rows, window.columns] += weight
-    return np.divide(total, weights, out=np.full(shape, np.nan, np.float32), where=weights > 0)
+    blend = Blend(shape)
+    for (window, values, weight), shift in zip(tiles, _levels(tiles), strict=True):
+        blend.add(window, values + np.float32(shift), weight)
+    return blend.mean()
 
 
 def _levels(tiles: Sequence[_Tile]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from groundshift.detect.join import join_tiles
+from groundshift.detect.join import Blend, join_levelled
 from groundshift.detect.models import checksum, find_model, list_models
 from groundshift.detect.session import open_session, wrong_model
 from groundshift.detect.tiling import padded, tiles
@@ -119,13 +119,18 @@ class TiledModel:
         UnknownFormatError
             If the model fails, or its answer has not the shape it should have.
         """
-        parts: dict[str, list[tuple[Window, NDArray[np.float32], NDArray[np.float32]]]] = {n: [] for n in self.outputs}
+        kept: dict[str, list[tuple[Window, NDArray[np.float32], NDArray[np.float32]]]] = {n: [] for n in unlevelled}
+        blends = {name: Blend(known.shape) for name in self.outputs if name not in kept}
         for tile in tiles(known):
             window = Window(tile.rows.first, tile.columns.first, *tile.weight.shape)
             weight = np.maximum(tile.weight, _LEAST_SAY) * np.where(known[tile.box], np.float32(1), _LEAST_SAY)
             for name, values in self._run(planes[:, *tile.box]).items():
-                parts[name].append((window, values, weight))
-        return {name: join_tiles(known.shape, found, level=name in unlevelled) for name, found in parts.items()}
+                if name in kept:
+                    kept[name].append((window, values, weight))
+                else:
+                    blends[name].add(window, values, weight)
+        levelled = {name: join_levelled(known.shape, kept[name]) for name in self.outputs if name in kept}
+        return levelled | {name: blend.mean() for name, blend in blends.items()}
 
     def _run(self, tile: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Run the model on one tile of (c, y, x)."""

@@ -118,7 +118,8 @@ def fit_stages(
         A knot is an *onset* where a stage that is still is followed by one that is not, a *stop* the other way round.
         Still is a rate within two standard errors of zero or below a tenth of the fastest. Else it is an *acceleration*
         where the rate grows, whatever its sign, and a *deceleration* where it falls; where the motion turns round it is
-        called by that as well, and the signs of the rates tell. From fewer than ten dates there are no knots.
+        called by that as well, and the signs of the rates tell. Between two stages that are both still there is no
+        knot: they are one. From fewer than ten dates there are no knots.
 
     Raises
     ------
@@ -180,15 +181,22 @@ def fit_stages(
         day[known], years_since(day[known], start), design, 1 + labels.size, _told(member[known]), series[known],
         None if errors is None else errors[known],
     )  # fmt: skip
-    knots: list[Dated] = []
-    yearly, reason = False, f"only {count} dates are known, {_LEAST_DATES} are needed to date an event"
-    if count >= _LEAST_DATES:
-        knots, yearly = find_knots(fit, most)
-        reason = "" if knots else "no change of the rate stands out from the noise"
-    rates, sigmas, offsets, amplitude = _rates(fit, [years_since([dated.day], start)[0] for dated in knots], yearly)
+    knots, yearly = find_knots(fit, most) if count >= _LEAST_DATES else ([], False)
+    while True:
+        rates, sigmas, offsets, amplitude = _rates(fit, [years_since([k.day], start)[0] for k in knots], yearly)
+        still = _still(rates, sigmas)
+        quiet = [k for k, within in enumerate(still[:-1] & still[1:]) if within]
+        if not quiet:
+            break
+        knots.pop(min(quiet, key=lambda k: knots[k].gain))
+    reason = ""
+    if count < _LEAST_DATES:
+        reason = f"only {count} dates are known, {_LEAST_DATES} are needed to date an event"
+    elif not knots:
+        reason = "no change of the rate stands out from the noise"
     offset = np.full(int(labels.max()), np.nan)
     offset[labels - 1] = offsets
-    return Stages(start, _events(knots, rates, sigmas), rates, sigmas, offset, amplitude, count, reason)
+    return Stages(start, _events(knots, rates, sigmas, still), rates, sigmas, offset, amplitude, count, reason)
 
 
 def _told(member: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -235,10 +243,17 @@ def _loosened(design: NDArray[np.float64], years: NDArray[np.float64], bends: li
     return design
 
 
-def _events(dated: list[Dated], rates: NDArray[np.float64], sigmas: NDArray[np.float64]) -> tuple[Knot, ...]:
+def _still(rates: NDArray[np.float64], sigmas: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which stages are still."""
+    speeds = np.abs(rates)
+    return np.asarray((speeds < _STILL_SIGMAS * sigmas) | (speeds < _STILL_SHARE * speeds.max()))
+
+
+def _events(
+    dated: list[Dated], rates: NDArray[np.float64], sigmas: NDArray[np.float64], still: NDArray[np.bool_]
+) -> tuple[Knot, ...]:
     """Name what happens at each knot."""
     speeds = np.abs(rates)
-    still = (speeds < _STILL_SIGMAS * sigmas) | (speeds < _STILL_SHARE * speeds.max())
     return tuple(
         Knot(
             one.day, one.early, one.late, _kind(still[k], still[k + 1], speeds[k], speeds[k + 1]), float(rates[k]),
