@@ -47,6 +47,7 @@ def scenes(coherence: float, count: int) -> list[MiningPair]:
 def judge_one(name: str, batches: list[MiningPair]) -> tuple[float, float, float]:
     """Return recall and precision of bowls and IoU of pixels; `rules` or a network."""
     network = None if name == "rules" else BowlNetwork.load(name, threads=1)
+    least = 0.0 if network is None else network.least_score
     hits = claimed = wanted = 0
     pixels = np.zeros(3)
     for batch in batches:
@@ -61,7 +62,7 @@ def judge_one(name: str, batches: list[MiningPair]) -> tuple[float, float, float
                 view = network.look(wrapped, coherence)
                 probability = view.probability
                 phase = view.phase if view.phase is not None else scan_fringes(wrapped, known, coherence).phase
-            found = find_bowls(probability, phase, known, least_pixels=LEAST_PIXELS)
+            found = find_bowls(probability, phase, known, least_pixels=LEAST_PIXELS, least_score=least)
             parts, number = ndimage.label(footprint > 0, np.ones((3, 3)))
             truths = [parts == k for k in range(1, number + 1)]
             truths = [t for t in truths if t.sum() >= LEAST_PIXELS]

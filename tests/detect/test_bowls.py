@@ -145,6 +145,15 @@ def test_bowls_smaller_than_the_least_are_left_out():
     assert len(find_bowls(probability, phase, KNOWN, least_pixels=24)) == 2
 
 
+def test_bowls_that_are_less_sure_than_the_least_are_left_out():
+    probability = np.zeros(SHAPE)
+    probability[10:15, 10:15] = 0.7
+    probability[30:36, 30:36] = 0.9
+    found = {least: find_bowls(probability, probability * 5, KNOWN, least_score=least) for least in (0, 0.7, 0.8, 0.95)}
+    assert [len(bowls) for bowls in found.values()] == [2, 2, 1, 0]
+    assert found[0.8][0].window == Window(30, 30, 6, 6)
+
+
 def test_pixels_that_touch_at_a_corner_are_connected():
     probability = np.zeros(SHAPE)
     probability[10:15, 10:15] = probability[15:20, 15:20] = 0.9

@@ -235,6 +235,7 @@ def test_what_is_kept_of_a_pair_and_is_damaged_is_made_anew(stack, first, folder
         {"bowl_pixels": 30},
         {"name": "other"},
         {"checksum": "c0ffee"},
+        {"least_score": 0.5},
         {"product": "images, 2 x 8 looks, Goldstein 0.5"},
     ],
     ids=lambda change: next(iter(change)),
@@ -431,6 +432,15 @@ def test_a_network_tells_probability_and_phase(tmp_path, stack):
     assert (probability[~known] == 0).all()
     # Up to a constant, as the model tells differences.
     assert np.ptp(phase[known] - wrapped[known]) < 0.05
+
+
+@pytest.mark.parametrize(("kind", "usual"), [("bowls", 0.8), ("footprint", 0.0)])
+def test_a_bowl_counts_from_the_score_that_suits_the_detector_or_is_given(tmp_path, kind, usual):
+    network = named(write_bowl_model(tmp_path / "a.onnx", kind))
+    assert choose_watcher(network).least_score == usual
+    assert choose_watcher(RULES).least_score == 0.0
+    for config in (network, RULES):
+        assert choose_watcher(config.model_copy(update={"bowl_score": 0.3})).least_score == 0.3
 
 
 def test_where_a_network_only_finds_the_phase_is_that_of_the_fringes(tmp_path, stack):

@@ -20,6 +20,9 @@ _OUTPUTS: dict[str, tuple[str, ...]] = {
 }
 """For each kind what the network tells."""
 _PLANES = ("wrapped", "coherence")
+_LEAST_SCORE = 0.8
+"""Of a bowl that networks which tell all of `BowlView` see: from here on half of the false ones are gone on simulated
+scenes, and none of the true ones (docs/results.md). DDNet tells the depth relative to the deepest bowl instead."""
 _MADE_UP = 0.01
 """Share that differences count by where there are no data."""
 _TOLERANCE = 1e-3
@@ -62,6 +65,11 @@ class BowlNetwork:
     def kind(self) -> Literal["bowls", "footprint", "unwrapped"]:
         """What it tells: all of `BowlView`, the probability only, or the phase only."""
         return cast(Literal["bowls", "footprint", "unwrapped"], self.model.kind)
+
+    @property
+    def least_score(self) -> float:
+        """Score from which a bowl counts unless somebody says otherwise, 0 to 1."""
+        return _LEAST_SCORE if self.kind == "bowls" else 0.0
 
     @classmethod
     def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:

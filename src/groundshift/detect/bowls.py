@@ -50,6 +50,7 @@ def find_bowls(
     *,
     least_probability: float = 0.5,
     least_pixels: int = 25,
+    least_score: float = 0.0,
 ) -> list[Bowl]:
     """Read bowls from the maps of one interferogram.
 
@@ -65,6 +66,8 @@ def find_bowls(
         A bowl consists of pixels at least as likely.
     least_pixels : int
         Smaller bowls are left out.
+    least_score : float
+        Bowls of a lower score are left out.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def find_bowls(
                 seen = inside & known[around]
                 corner = (around[0].start, around[1].start)
                 found.append(_bowl(inside, corner, likelihood[seen], height[seen]))
-    return sorted(found, key=lambda bowl: (-bowl.score, bowl.window))
+    return sorted((bowl for bowl in found if bowl.score >= least_score), key=lambda bowl: (-bowl.score, bowl.window))
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -223,6 +223,8 @@ class BowlConfig(Config):
     """Bowls: probability from which a pixel belongs to one."""
     bowl_pixels: Annotated[int, Field(ge=1)] = 25
     """Bowls: fewest pixels of one in a pair."""
+    bowl_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Bowls: score from which one counts, the probability of its surest pixels; by default what suits the detector."""
     site_dates: Annotated[int, Field(ge=4)] = 6
     """Bowls: dates of the pairs that must see a place before it counts as a site; two without a common date have 4."""
 

@@ -51,6 +51,8 @@ class Watcher(NamedTuple):
     look: Callable[[NDArray[np.float32], NDArray[np.float32]], tuple[NDArray[np.float32], NDArray[np.float32]]]
     """From wrapped phase (radians, NaN without data) and coherence to the probability of ground that moves, and phase
     that is unwrapped up to a constant, radians."""
+    least_score: float = 0.0
+    """From which a bowl counts."""
 
 
 class Scan(NamedTuple):
@@ -80,7 +82,7 @@ def choose_watcher(config: BowlConfig) -> Watcher:
         If there is no such model, or it does not find footprints and unwrap.
     """
     if config.bowl_detector == "rules":
-        return Watcher("fringes", "", _by_fringes)
+        return Watcher("fringes", "", _by_fringes, config.bowl_score or 0.0)
     network = load_bowl_network(config.bowl_model, "--bowl-model")
     if network.kind == "unwrapped":
         raise SettingError(
@@ -96,7 +98,8 @@ def choose_watcher(config: BowlConfig) -> Watcher:
         phase = view.phase if view.phase is not None else _by_fringes(wrapped, coherence)[1]
         return view.probability, phase
 
-    return Watcher(network.name, network.checksum, look)
+    least = network.least_score if config.bowl_score is None else config.bowl_score
+    return Watcher(network.name, network.checksum, look, least)
 
 
 def _by_fringes(
@@ -208,8 +211,9 @@ def _scan_pair(stack: InterferogramStack, pair: Pair, looks: Looks, config: Bowl
     wrapped = np.where(known, np.angle(igram), np.nan).astype(np.float32)
     probability, phase = watcher.look(wrapped, coherence)
     bowls = find_bowls(
-        probability, phase, known, least_probability=config.bowl_probability, least_pixels=config.bowl_pixels
-    )
+        probability, phase, known,
+        least_probability=config.bowl_probability, least_pixels=config.bowl_pixels, least_score=watcher.least_score,
+    )  # fmt: skip
     return _Seen(tuple(bowls), level, False, (pair.reference, pair.secondary))
 
 
@@ -229,7 +233,7 @@ def _settings_mark(stack: InterferogramStack, config: BowlConfig, watcher: Watch
     """Tell with which settings pairs are looked at."""
     facts = [
         __version__, stack.product, stack.grid.shape, config.bowl_pixel, config.bowl_probability, config.bowl_pixels,
-        watcher.name, watcher.checksum,
+        watcher.name, watcher.checksum, watcher.least_score,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

@@ -131,7 +131,7 @@ def _look(
     probability, phase = watcher.look(wrapped, coherence)
     bowls = find_bowls(
         probability, phase, known,
-        least_probability=config.bowl_probability, least_pixels=config.bowl_pixels,
+        least_probability=config.bowl_probability, least_pixels=config.bowl_pixels, least_score=watcher.least_score,
     )  # fmt: skip
     unwrapped = unwrapper.unwrap(wrapped, coherence, nlooks).unwrapped
     inside = np.zeros(known.shape, np.bool_)
