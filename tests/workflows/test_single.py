@@ -136,8 +136,6 @@ def test_a_network_finds_and_foresees(few, tmp_path):
     path = write_bowl_model(tmp_path / "a.onnx", "bowls", edge=1.0)
     model = str(path)
     rows, _ = look(few, tmp_path / "out", {"bowl_detector": "network", "bowl_model": model}, foresight=model)
-    # The phase is foreseen as it is wrapped: nothing is left of it to contradict itself.
-    assert all(row["residues_after"] == 0 for row in rows)
     row = next(r for r in of_pair(rows, DRY) if abs(r["row"] - BOWL[0]) < 3)
     assert row["unwrapped_peak_rad"] == pytest.approx(4, abs=0.8)
 

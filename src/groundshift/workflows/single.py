@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from groundshift.detect.bowls import Bowl, find_bowls
 from groundshift.errors import NoDataError
+from groundshift.interferometry import filter_along_fringes
 from groundshift.io.atomic import atomic_path, write_text
 from groundshift.io.incoherent import judge_noise
 from groundshift.io.rasters import write_geotiff
@@ -44,7 +45,7 @@ class _View(NamedTuple):
     """Radians against the ground around the bowls; NaN without data."""
     bowls: tuple[Bowl, ...]
     residues: tuple[int, int]
-    """In the bowls: of the wrapped phase, and of what is left of it without what the watcher foresees."""
+    """In the bowls: of the wrapped phase, and of what is unwrapped, which is filtered along its fringes."""
 
 
 def run_single(config: SurveyConfig, reporter: Reporter) -> list[dict[str, Any]]:
@@ -139,7 +140,8 @@ def _look(
         inside[bowl.window.rows, bowl.window.columns] |= bowl.mask
     ground = known & ~inside
     unwrapped = unwrapped - np.float32(np.median(unwrapped[ground if ground.any() else known]))
-    before, after = (int(np.abs(residues(p))[inside[:-1, :-1]].sum()) for p in (wrapped, wrapped - phase))
+    filtered = np.where(known, np.angle(filter_along_fringes(igram).igram), np.nan)
+    before, after = (int(np.abs(residues(p))[inside[:-1, :-1]].sum()) for p in (wrapped, filtered))
     return _View(wrapped, coherence, probability, unwrapped, tuple(bowls), (before, after))
 
 
