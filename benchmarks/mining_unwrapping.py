@@ -1,6 +1,6 @@
 """Unwrapping of bowls of mining subsidence: ours, PUNet as published, SNAPHU and Whirlwind on the same patches.
 
-    python benchmarks/mining_unwrapping.py patches [--seeds 20] [--model bowlnet] [--punet punet] [--out FOLDER]
+    python benchmarks/mining_unwrapping.py patches [--seeds 20] [--first-seed 500] [--model bowlnet] [--punet FILE ...]
     python benchmarks/mining_unwrapping.py linear [--seeds 10] [--model bowlnet] [--out FOLDER]
 
 *patches*: 128 x 128 pixels of known phase with one distorted bowl of 2, 5, 10 and 20 pi and air, at coherences of 0.9
@@ -81,7 +81,7 @@ def observe(patch: Patch, peak: float, coherence: float) -> tuple[np.ndarray, np
     return truth[0].numpy(), torch.atan2(imaginary, real)[0].numpy(), seen[0].numpy()
 
 
-def methods(model: str, punet: str | None) -> dict[str, Method]:
+def methods(model: str, punets: list[str]) -> dict[str, Method]:
     """Return what is compared, by name."""
     found: dict[str, Method] = {}
 
@@ -99,9 +99,9 @@ def methods(model: str, punet: str | None) -> dict[str, Method]:
     if model != "none":
         network = BowlNetwork.load(model)
         found["ours, network alone"] = lambda wrapped, coherence: network.look(wrapped, coherence).phase
-    if punet is not None:
-        published = BowlNetwork.load(punet)
-        found["PUNet"] = lambda wrapped, coherence: published.look(wrapped, coherence).phase
+    for punet in punets:
+        own = BowlNetwork.load(punet)
+        found[own.name] = lambda wrapped, coherence, own=own: own.look(wrapped, coherence).phase
     return found
 
 
@@ -114,7 +114,7 @@ def patches(args: argparse.Namespace) -> None:
     for peak in PEAKS:
         for coherence in COHERENCES:
             scores = {name: [] for name in compared}
-            for seed in range(args.seeds):
+            for seed in range(args.first_seed, args.first_seed + args.seeds):
                 patch = draw(seed)
                 truth, wrapped, seen = observe(patch, peak * math.pi, coherence)
                 inside = patch.bowl > max(0.1, 1 / (3 * peak))
@@ -140,7 +140,7 @@ def linear(args: argparse.Namespace) -> None:
     compared = methods(args.model, args.punet)
     peaks = {name: np.zeros((args.seeds, len(DAYS))) for name in compared}
     for seed in range(args.seeds):
-        patch = draw(1000 + seed)
+        patch = draw(args.first_seed + 1000 + seed)
         for k, days in enumerate(DAYS):
             scale = days / DAYS[0] * PER_PAIR
             _, wrapped, seen = observe(patch, scale, args.coherence)
@@ -173,8 +173,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["patches", "linear"])
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first-seed", type=int, default=500, help="up to 10 and from 10000 to 10015: used for tuning")
     parser.add_argument("--model", default="bowlnet", help="name or file of our network")
-    parser.add_argument("--punet", default=None, help="name or file of PUNet")
+    parser.add_argument("--punet", nargs="*", default=[], help="names or files of PUNets")
     parser.add_argument("--coherence", type=float, default=0.7, help="linear: coherence without strain")
     parser.add_argument("--out", type=Path, default=None, help="folder for figures")
     args = parser.parse_args()
