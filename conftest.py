@@ -8,8 +8,12 @@ collect_ignore_glob = (
     else [
         "src/groundshift/nets/*",
         "src/groundshift/simulate/batched/*",
+        "src/groundshift/simulate/mining/*",
+        "src/groundshift/simulate/segments/*",
         "src/groundshift/training/*",
-        "src/groundshift/workflows/training.py",
+        "src/groundshift/workflows/learning.py",
+        "src/groundshift/workflows/simulating_segments.py",
+        "src/groundshift/workflows/training*.py",
         "tests/nets/*",
         "tests/simulate/batched/*",
         "tests/training/*",

@@ -108,6 +108,16 @@ app.command(
     help="Train a network for mining subsidence, on simulated scenes or on masks. Run again to continue.",
 )
 app.command(
+    "groundshift.cli.making_segments:make_segments",
+    name="make-segments",
+    help="Make a set of patches with masks, as ISSLIDE, of interferograms and polygons. Run again to continue.",
+)
+app.command(
+    "groundshift.cli.making_segments:simulate_segments",
+    name="simulate-segments",
+    help="Simulate a set of patches with masks in the layout of ISSLIDE. Run again to go on, or with more zones.",
+)
+app.command(
     "groundshift.cli.judging:evaluate",
     name="evaluate",
     help="Judge a model or the rules on samples with known truth.",

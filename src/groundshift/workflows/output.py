@@ -110,7 +110,7 @@ def _owner(path: Path) -> str:
 
 def _sweep(folder: Path) -> None:
     """Remove temporary folders of runs that were killed; nobody else writes here while the lock is held."""
-    for pattern in (".*", "stacks/*/.*", "stacks/*/*/.*"):
+    for pattern in (".*", "stacks/*/.*", "stacks/*/*/.*", "patches/*/*/.*", "patches/*/*/*/.*"):
         for path in folder.glob(pattern):
             if _TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
