@@ -22,6 +22,8 @@ from groundshift.nets.bowl_loss import (  # noqa: E402
 from groundshift.nets.bowl_unet import BowlUnet  # noqa: E402
 from groundshift.nets.bowlnet import BowlNet  # noqa: E402
 from groundshift.nets.punet import DDNet, PUNet  # noqa: E402
+from groundshift.nets.masknet import MaskNet  # noqa: E402
+from groundshift.nets.masknet_loss import mask_loss  # noqa: E402
 from groundshift.nets.yolo_loss import yolo_losses  # noqa: E402
 
 torch.set_num_threads(1)
@@ -91,6 +93,14 @@ def one_map(build, loss):
     )
 
 
+def masks():
+    def loss(_, outputs):
+        truth = bowls()
+        return sum(mask_loss(outputs[0], truth.footprint, truth.known).values())
+
+    return Case(lambda: OneMap(MaskNet(0.25)), 3, lambda height, width: [(1, height, width)], loss)
+
+
 CASES = {
     "yolov3": yolo("yolov3", (8, 16, 32), 0),
     "yolov3 with attention behind stages": yolo("yolov3", (8, 16, 32), 2 * 5, attention="stage"),
@@ -110,6 +120,7 @@ CASES = {
     ),
     "unet over mines": one_map(lambda: BowlUnet(0.125), unet_loss),
     "ddnet": one_map(lambda: DDNet(8, 1, 1), ddnet_loss),
+    "masknet": masks(),
     "punet": one_map(lambda: PUNet(8, 2, 2), punet_loss),
 }
 

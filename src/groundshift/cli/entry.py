@@ -43,6 +43,11 @@ app.command(
     help="Look at single interferograms for mining subsidence: footprints, unwrapped phase and a picture of each pair.",
 )
 app.command(
+    "groundshift.cli.masking:mask",
+    name="mask",
+    help="Mask decorrelated ground in interferograms, each by itself. Run again to go on where it stopped.",
+)
+app.command(
     "groundshift.cli.scenes:simulate",
     name="simulate",
     help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",
@@ -108,6 +113,11 @@ app.command(
     help="Train a network for mining subsidence, on simulated scenes or on masks. Run again to continue.",
 )
 app.command(
+    "groundshift.cli.masking:train_mask",
+    name="train-mask",
+    help="Train a network that masks, on simulated scenes or on drawn masks. Run again to continue.",
+)
+app.command(
     "groundshift.cli.making_segments:make_segments",
     name="make-segments",
     help="Make a set of patches with masks, as ISSLIDE, of interferograms and polygons. Run again to continue.",
@@ -121,6 +131,11 @@ app.command(
     "groundshift.cli.judging:evaluate",
     name="evaluate",
     help="Judge a model or the rules on samples with known truth.",
+)
+app.command(
+    "groundshift.cli.masking:evaluate_mask",
+    name="evaluate-mask",
+    help="Judge a network that masks beside thresholds on coherence, on simulated scenes or on drawn masks.",
 )
 
 

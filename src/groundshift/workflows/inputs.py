@@ -9,6 +9,7 @@ from groundshift.errors import NoDataError, ProductError
 from groundshift.io import InterferogramStack, holds_interferograms, holds_slcs, open_slcs, open_stack
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.maps import is_located
+from groundshift.workflows.masked import without_decorrelated
 from groundshift.workflows.progress import Reporter
 
 __all__ = ["open_input", "open_tracks", "tell_problems"]
@@ -48,13 +49,19 @@ def open_tracks(config: SurveyConfig, *, located: bool = True) -> list[Interfero
 def open_input(path: Path, config: SurveyConfig) -> list[InterferogramStack]:
     """Open interferograms, or images to form them of: one stack, or one for each burst.
 
-    Where a folder holds both, the interferograms are taken; name the folder of the images to have these.
+    Where a folder holds both, the interferograms are taken; name the folder of the images to have these. Decorrelated
+    ground is left out as `config.mask` says.
 
     Raises
     ------
     GroundshiftError
         If it cannot be opened.
     """
+    return [without_decorrelated(stack, config.mask, config.output / "masks") for stack in _open(path, config)]
+
+
+def _open(path: Path, config: SurveyConfig) -> list[InterferogramStack]:
+    """Open interferograms as they are."""
     told = config.pattern is not None or config.wavelength is not None
     if not told and not holds_interferograms(path, config.product) and holds_slcs(path, config.product):
         from groundshift.workflows.forming import interferograms_of  # noqa: PLC0415  (its kernels load slowly)

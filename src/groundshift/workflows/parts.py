@@ -147,6 +147,15 @@ class MaskConfig(Config):
     """Nodes of lower mean coherence after averaging are left out."""
     most_residues: Annotated[float, Field(ge=0, le=1)] = 0.35
     """Nodes where wrapped differences fail to close in a larger share of the pairs are left out."""
+    decorrelation: Literal["none", "otsu", "threshold", "network"] = "none"
+    """Ground that each pair loses before anything is made of it: none; where its coherence is below Otsu's threshold,
+    or below `mask_coherence`; or where a network (`groundshift mask`) takes it for decorrelated."""
+    mask_coherence: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """The fixed threshold."""
+    mask_model: Annotated[str, Field(min_length=1)] = "masknet"
+    """The network: name of a shipped model, or an .onnx file."""
+    mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """The network: probability of being coherent from which on a pixel is kept."""
     layover: bool = True
     """Leave out layover and shadow where heights and look geometry are known."""
 
