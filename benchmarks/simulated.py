@@ -1,24 +1,28 @@
 """Detectors on simulated scenes with known truth.
 
     python benchmarks/simulated.py [--kind plain hard seasonal steep] [--detector rules network] [--scenes 10]
+        [--decorrelation none otsu threshold network] [--mask-model masknet]
 
 The scenes come from `groundshift simulate`, not from the simulator that networks are trained with. A slide counts if it
 moves at least 8 mm/yr along the line of sight (in the half-year in which it moves most if it is seasonal; of `--kind
 seasonal` those that come back over all dates). It is found if a target overlaps it, and a target is right if it
-overlaps a slide. The seeds from 0 to 9 were looked at while thresholds were chosen; those from 100 on were not.
+overlaps a slide. `--decorrelation` surveys the same scenes with ground left out of each pair, one way after the other.
+The seeds from 0 to 9 were looked at while thresholds were chosen; those from 100 on were not.
 """
 
 import argparse
 import tempfile
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from groundshift.simulate import Scene, SceneConfig, Slide, simulate_scene, to_stack
 from groundshift.workflows.concluding import conclude
-from groundshift.workflows.config import DetectConfig, SeriesConfig, StackConfig, SurveyConfig
+from groundshift.workflows.config import DetectConfig, MaskConfig, SeriesConfig, StackConfig, SurveyConfig
 from groundshift.workflows.detecting import survey_track
+from groundshift.workflows.masked import without_decorrelated
 from groundshift.workflows.progress import Reporter
 
 KINDS = {
@@ -67,17 +71,18 @@ def cancels(slide: Slide, scene: Scene) -> bool:
 
 
 def score(
-    kind: str, seed: int, detect: DetectConfig, *, seasons: bool = True
+    kind: str, seed: int, detect: DetectConfig, mask: MaskConfig, *, seasons: bool = True
 ) -> tuple[int, int, int, int, list[float]]:
     """Return slides found, slides, targets right, targets, and the overlap of each slide found."""
     scene = simulate_scene(SceneConfig(seed=seed, **KINDS[kind]))
     with tempfile.TemporaryDirectory() as out:
         stack = StackConfig() if seasons else StackConfig(wet_months=(), sliding_years=None)
         config = SurveyConfig(
-            inputs=(Path("."),), output=Path(out), detect=detect, stack=stack, series=SeriesConfig(series=False)
-        )
+            inputs=(Path("."),), output=Path(out), detect=detect, stack=stack, mask=mask,
+            series=SeriesConfig(series=False),
+        )  # fmt: skip
         reporter = Reporter(quiet=True)
-        result = survey_track(to_stack(scene), config, reporter)
+        result = survey_track(without_decorrelated(to_stack(scene), mask, Path(out) / "masks"), config, reporter)
         targets = [t.geometry for t in conclude([result], config, reporter, "", datetime.now(UTC)).targets]
     slides = [s for s in scene.slides if speed(s, scene) >= LEAST_SPEED and (kind != "seasonal" or cancels(s, scene))]
     moving = [s.polygon for s in slides]
@@ -93,27 +98,30 @@ def main() -> None:
     parser.add_argument("--detector", nargs="+", default=["rules", "network"])
     parser.add_argument("--model", help="name or file of the network")
     parser.add_argument("--least-score", type=float)
+    parser.add_argument("--decorrelation", nargs="+", default=["none"])
+    parser.add_argument("--mask-model", default="masknet")
     parser.add_argument("--first", type=int, default=100, help="first seed")
     parser.add_argument("--scenes", type=int, default=10)
     given = parser.parse_args()
     print("scenes      detector     slides  recall  targets  precision    F1  median IoU of those found")
     for kind in given.kind:
-        for detector in given.detector:
+        for detector, way in product(given.detector, given.decorrelation):
+            mask = MaskConfig(decorrelation=way, mask_model=given.mask_model)
             chosen = {"model": given.model, "least_score": given.least_score} if detector == "network" else {}
             detect = DetectConfig(detector=detector, **{k: v for k, v in chosen.items() if v is not None})
             for seasons in (False, True) if kind == "seasonal" else (True,):
                 total, overlaps = np.zeros(4, int), []
                 for seed in range(given.first, given.first + given.scenes):
-                    *counts, overlap = score(kind, seed, detect, seasons=seasons)
+                    *counts, overlap = score(kind, seed, detect, mask, seasons=seasons)
                     total += counts
                     overlaps += overlap
                 found, slides, right, targets = total
                 recall, precision = found / slides, right / max(targets, 1)
                 f1 = 2 * recall * precision / max(recall + precision, 1e-9)
-                name = kind if seasons else f"{kind}, year"
+                name = f"{kind}{'' if seasons else ', year'}{'' if way == 'none' else f', {way}'}"
                 iou = np.median(overlaps) if overlaps else np.nan
                 numbers = f"{slides:6d} {recall:7.2f} {targets:8d} {precision:10.2f} {f1:5.2f} {iou:6.2f}"
-                print(f"{name:<15} {detector:<8} {numbers}")
+                print(f"{name:<15} {detector:<8} {numbers}", flush=True)
 
 
 if __name__ == "__main__":
