@@ -21,9 +21,13 @@ from groundshift.nets.bowl_loss import (  # noqa: E402
 )
 from groundshift.nets.bowl_unet import BowlUnet  # noqa: E402
 from groundshift.nets.bowlnet import BowlNet  # noqa: E402
-from groundshift.nets.punet import DDNet, PUNet  # noqa: E402
+from groundshift.nets.isslide import SmallUnet  # noqa: E402
 from groundshift.nets.masknet import MaskNet  # noqa: E402
 from groundshift.nets.masknet_loss import mask_loss  # noqa: E402
+from groundshift.nets.punet import DDNet, PUNet  # noqa: E402
+from groundshift.nets.resnet_segments import ResnetSegments  # noqa: E402
+from groundshift.nets.segment_loss import segment_loss  # noqa: E402
+from groundshift.nets.slidenet import SlideNet, SlideNetTimes  # noqa: E402
 from groundshift.nets.yolo_loss import yolo_losses  # noqa: E402
 
 torch.set_num_threads(1)
@@ -101,6 +105,21 @@ def masks():
     return Case(lambda: OneMap(MaskNet(0.25)), 3, lambda height, width: [(1, height, width)], loss)
 
 
+class OneDate(torch.nn.Module):
+    """A network of many dates that is given one."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x[:, None])
+
+
+def outlines(logits, truth):
+    return segment_loss(logits, truth.footprint, truth.known, dice=True)
+
+
 CASES = {
     "yolov3": yolo("yolov3", (8, 16, 32), 0),
     "yolov3 with attention behind stages": yolo("yolov3", (8, 16, 32), 2 * 5, attention="stage"),
@@ -122,6 +141,13 @@ CASES = {
     "ddnet": one_map(lambda: DDNet(8, 1, 1), ddnet_loss),
     "masknet": masks(),
     "punet": one_map(lambda: PUNet(8, 2, 2), punet_loss),
+    "unet over slopes": one_map(lambda: SmallUnet("plain"), outlines),
+    "resunet": one_map(lambda: SmallUnet("residual"), outlines),
+    "sepunet": one_map(lambda: SmallUnet("separable"), outlines),
+    "fcn": one_map(lambda: ResnetSegments(pyramid=False, width=0.125), outlines),
+    "deeplabv3": one_map(lambda: ResnetSegments(pyramid=True, width=0.125), outlines),
+    "slidenet": one_map(lambda: SlideNet(0.2), outlines),
+    "slidenet_times": one_map(lambda: OneDate(SlideNetTimes(0.2)), outlines),
 }
 
 

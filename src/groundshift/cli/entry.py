@@ -48,6 +48,11 @@ app.command(
     help="Mask decorrelated ground in interferograms, each by itself. Run again to go on where it stopped.",
 )
 app.command(
+    "groundshift.cli.segmenting:segment",
+    name="segment",
+    help="Outline moving slopes in single interferograms; what enough of a stack see becomes a target.",
+)
+app.command(
     "groundshift.cli.scenes:simulate",
     name="simulate",
     help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",
@@ -108,6 +113,26 @@ app.command(
     help="Train a network on samples or simulated scenes. Run again to continue a run that was stopped.",
 )
 app.command(
+    "groundshift.cli.classifying:classify",
+    name="classify",
+    help="Scan single interferograms for fringes of landslides. Run again to go on where it stopped.",
+)
+app.command(
+    "groundshift.cli.classifying:make_fringes",
+    name="make-fringes",
+    help="Cut windows with and without fringes of landslides out of interferograms with outlines, or simulated ones.",
+)
+app.command(
+    "groundshift.cli.classifying:train_classify",
+    name="train-classify",
+    help="Train a fringe classifier, on simulated interferograms or on windows. Run again to continue.",
+)
+app.command(
+    "groundshift.cli.classifying:evaluate_classify",
+    name="evaluate-classify",
+    help="Cross-validate a fringe classifier by scene: recall, precision, break-even point. Run again to go on.",
+)
+app.command(
     "groundshift.cli.mining:train_mining",
     name="train-mining",
     help="Train a network for mining subsidence, on simulated scenes or on masks. Run again to continue.",
@@ -116,6 +141,11 @@ app.command(
     "groundshift.cli.masking:train_mask",
     name="train-mask",
     help="Train a network that masks, on simulated scenes or on drawn masks. Run again to continue.",
+)
+app.command(
+    "groundshift.cli.segmenting:train_segment",
+    name="train-segment",
+    help="Train a network that outlines moving slopes in interferograms. Run again to continue.",
 )
 app.command(
     "groundshift.cli.making_segments:make_segments",
@@ -131,6 +161,11 @@ app.command(
     "groundshift.cli.judging:evaluate",
     name="evaluate",
     help="Judge a model or the rules on samples with known truth.",
+)
+app.command(
+    "groundshift.cli.segmenting:evaluate_segment",
+    name="evaluate-segment",
+    help="Print Table I of Bralet et al. (2024) with rows of networks judged on what a split holds back.",
 )
 app.command(
     "groundshift.cli.masking:evaluate_mask",

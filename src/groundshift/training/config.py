@@ -92,7 +92,7 @@ class PlanConfig(_Config):
     """Tiles in a batch."""
     optimiser: Literal["adamw", "paper", "adam", "sgd", "polynomial"] = "adamw"
     """AdamW in one cycle; `paper` as Fu et al. (2022): Adam for the first third, then SGD with momentum; `adam` as
-    Bralet et al. (2024): Adam at one rate; `sgd` as Kamiyama et al. (2022): SGD with momentum, its rate divided by ten
+    Bralet et al. (2024): Adam at one rate; `sgd` as Kamiyama et al. (2018): SGD with momentum, its rate divided by ten
     after each sixth of the steps; `polynomial` as Wu et al. (2022): Adam whose rate falls nearly straight to zero."""
     rate: Annotated[float, Field(gt=0)] = 1e-3
     """Highest learning rate."""

@@ -43,9 +43,13 @@ _OUTPUTS = {
     "footprint": ("probability",),
     "unwrapped": ("phase",),
     "coherent": ("probability",),
+    "footprint_of_many": ("probability",),
+    "fringes": ("score",),
 }
 _INPUTS = {"bodies": "planes", "boxes": "gradient"}
 """The others take an `interferogram`."""
+_SHAPES = [(2, 2 * STRIDE, 3 * STRIDE), (1, STRIDE, STRIDE), (3, 3 * STRIDE, 2 * STRIDE)]
+"""Batch, rows and columns of what is traced, and of what the file is then tried on."""
 
 
 class ExportError(GroundshiftError, ValueError):
@@ -87,7 +91,9 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
     radians over four, to `boxes` (N, M, 4) in nodes and `scores` (N, M). Networks that look at one interferogram:
     `interferogram` (N, c, y, x), wrapped phase in radians, coherence, and amplitude of some, to maps (N, 1, y, x):
     `probability` of ground that moves, or of coherent ground, unwrapped `phase` in radians, mean `error` of it in
-    radians; each those of them that it tells.
+    radians; each those of them that it tells. Footprints of many: the same of N interferograms of one place, to one map
+    (1, 1, y, x). Fringes: `interferogram` of 150 x 150 pixels, or of more where the task's
+    `free_size` says so, to `score` (N, 1, cells, cells).
 
     Parameters
     ----------
@@ -114,31 +120,36 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
     """
     exported = task.exported(model).eval()
     name = _INPUTS.get(task.kind, "interferogram")
+    traced, *tried = getattr(task, "examples", _SHAPES)
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # By tracing: it takes a fiftieth of the time of the exporter that reads the program; the result is checked.
         torch.onnx.export(
             exported,
-            (torch.from_numpy(_example(task, (2, 2 * STRIDE, 3 * STRIDE))),),
+            (torch.from_numpy(_example(task, traced)),),
             temporary,
             input_names=[name],
             output_names=list(_OUTPUTS[task.kind]),
             opset_version=OPSET,
             dynamo=False,
-            dynamic_axes=_free_axes(task.kind, name),
+            dynamic_axes=_free_axes(task, name),
         )
         written = onnx.load(temporary)
         onnx.helper.set_model_props(written, metadata.properties(task.kind, task.planes))
         onnx.save(written, temporary)
-        shapes = [(1, STRIDE, STRIDE), (3, 3 * STRIDE, 2 * STRIDE)]
-        return max(_checked(exported, temporary, path, name, _example(task, shape)) for shape in shapes)
+        return max(_checked(exported, temporary, path, name, _example(task, shape)) for shape in tried)
 
 
-def _free_axes(kind: str, name: str) -> dict[str, dict[int, str]]:
+def _free_axes(task: Exportable, name: str) -> dict[str, dict[int, str]]:
     """Name the axes whose length is free."""
-    image = {0: "batch", 2: "rows", 3: "columns"}
+    image = {0: "batch"}
     outputs = {"boxes": {0: "batch", 1: "box"}, "scores": {0: "batch", 1: "box"}}
-    return {name: image, **{output: outputs.get(output, image) for output in _OUTPUTS[kind]}}
+    if getattr(task, "free_size", True):
+        outputs["score"] = {0: "batch", 2: "cell_rows", 3: "cell_columns"}
+        image |= {2: "rows", 3: "columns"}
+    if task.kind == "footprint_of_many":
+        outputs["probability"] = {2: "rows", 3: "columns"}
+    return {name: image, **{output: outputs.get(output, image) for output in _OUTPUTS[task.kind]}}
 
 
 def _example(task: Exportable, shape: tuple[int, int, int]) -> NDArray[np.float32]:

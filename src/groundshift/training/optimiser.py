@@ -4,7 +4,7 @@
 the first third of the epochs, then stochastic gradients with momentum; each falls by half a cosine. They do not give
 rates; that of stochastic gradients, whose steps are not scaled by their own size, is ten times that of Adam. The others
 are those of the authors of single networks: `adam` stays at its rate, with the moments of Bralet et al. (2024); `sgd`
-is divided by ten after each sixth, which is 5,000 of the 30,000 steps of Kamiyama et al. (2022); `polynomial` is Adam
+is divided by ten after each sixth, which is 5,000 of the 30,000 steps of Kamiyama et al. (2018); `polynomial` is Adam
 whose rate falls as the power 0.95 of what is left (Wu et al. (2022)).
 """
 
