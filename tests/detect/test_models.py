@@ -6,6 +6,7 @@ import re
 import pytest
 
 from groundshift.detect.bowl_network import BowlNetwork
+from groundshift.detect.mask_network import MaskNetwork
 from groundshift.detect.models import DEFAULT_MODEL, WEIGHTS, checksum, find_model, list_models, read_checksums
 from groundshift.detect.network import NetworkDetector
 from groundshift.errors import DamagedFileError, MissingFileError
@@ -66,12 +67,13 @@ def test_settings_name_the_default_model_and_use_it_as_soon_as_it_is_shipped():
     assert DetectConfig().detector == ("network" if DEFAULT_MODEL in list_models() else "rules")
 
 
-FOR_MINING = {"bowlnet"}
+OTHERS = {"bowlnet": BowlNetwork, "ddnet": BowlNetwork, "punet": BowlNetwork, "masknet": MaskNetwork}
+"""Which class opens models that are no detectors."""
 
 
 @pytest.mark.parametrize("name", list_models())
 def test_every_shipped_model_loads_and_has_a_card(name):
-    network = BowlNetwork if name in FOR_MINING else NetworkDetector
+    network = OTHERS.get(name, NetworkDetector)
     assert network.load(name).name == name
     card = (WEIGHTS / f"{name}.md").read_text(encoding="utf-8")
     assert re.match(r"# .*\n", card)
