@@ -13,13 +13,14 @@ from tests.detect.test_segments import write_most
 from tests.mines import AIR, BOWL, PER_RADIAN_MM, SHAPE, TRACK
 from tests.workflows.bowl_models import write_bowl_model
 
+from groundshift.detect.segments import SegmentNetwork
 from groundshift.errors import NoDataError
 from groundshift.inventory import read_inventory, read_runs, write_inventory
 from groundshift.io import open_stack
 from groundshift.workflows import segmenting
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.progress import Reporter
-from groundshift.workflows.segmenting import run_segmenting
+from groundshift.workflows.segmenting import preview_segmenting, run_segmenting
 from groundshift.workflows.segments_config import SegmentsConfig
 
 EARLY, DRY, WET = "20150105_20150129", "20150210_20150222", "20150222_20150306"
@@ -169,3 +170,34 @@ def test_a_pair_that_cannot_be_read_is_named_and_the_others_are_used(few, model,
     done, warned = segmented(broken, tmp_path / "out", model)
     assert done.pairs == 2
     assert sum(DRY in line for line in warned) == 1
+
+
+def test_a_run_that_is_given_again_looks_only_at_what_has_changed(few, model, tmp_path, monkeypatch):
+    looked, look = [], SegmentNetwork.look
+    monkeypatch.setattr(segmenting, "draw_places", lambda *_: None)
+    monkeypatch.setattr(SegmentNetwork, "look", lambda *given: looked.append(None) or look(*given))
+    out = tmp_path / "out"
+    first, _ = segmented(few, out, model)
+    assert len(looked) == first.pairs == 3
+    again, _ = segmented(few, out, model)
+    assert len(looked) == 3
+    assert [t.id for t in again.targets] == [t.id for t in first.targets]
+    assert again.outlines == first.outlines
+    folder = next(path.parent for path in out.rglob("*_probability.tif"))
+    (folder / f"{DRY}.png").unlink()
+    (folder / f"{WET}_probability.tif").write_bytes(b"II")
+    segmented(few, out, model)
+    assert len(looked) == 5
+    segmented(few, out, model, probability=0.6)
+    assert len(looked) == 8
+    (folder / "looked.json").write_text("[")
+    segmented(few, out, model, probability=0.6)
+    assert len(looked) == 11
+
+
+def test_a_preview_reads_nothing(few, model, tmp_path):
+    config = SurveyConfig(inputs=(few,), output=tmp_path / "out")
+    (fact,) = preview_segmenting(config, SegmentsConfig(model=str(model), pixel=40.0, days=30))
+    assert fact["pairs"] == "3 of 4, up to 30 days"
+    assert (fact["looks"], fact["pixels"], fact["pixel_m"]) == ([2, 2], [48, 48], [40.0, 40.0])
+    assert not config.output.exists()

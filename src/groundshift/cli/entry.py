@@ -50,7 +50,7 @@ app.command(
 app.command(
     "groundshift.cli.segmenting:segment",
     name="segment",
-    help="Outline moving slopes in single interferograms; what enough of a stack see becomes a target.",
+    help="Outline moving slopes in single interferograms; what enough of a stack see becomes a target..",
 )
 app.command(
     "groundshift.cli.scenes:simulate",

@@ -10,6 +10,7 @@ from groundshift.cli.models import need_training, settings_in, settled
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
+    DryRun,
     Flat,
     Inputs,
     Output,
@@ -18,6 +19,7 @@ from groundshift.cli.options import (
     Quiet,
     UsageError,
     Wavelength,
+    print_facts,
     print_json,
     settings_of,
     typed_command,
@@ -47,18 +49,29 @@ def segment(
     wavelength: Wavelength = None,
     segments: Annotated[SegmentsConfig | None, Flat] = None,
     interferometry: Annotated[InterferometryConfig | None, Flat] = None,
+    dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
-    """Outline moving slopes in single interferograms; what enough of a stack see becomes a target of the inventory."""
+    """Outline moving slopes in single interferograms; what enough of a stack see becomes a target.
+
+    Run again to go on where it stopped.
+    """
     settings = settings_of(
         config, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
         interferometry=interferometry,
     )  # fmt: skip
     options = segments or SegmentsConfig()
     check_paths(settings.output, settings.inputs, _files([options.model]))
-    from groundshift.workflows.segmenting import run_segmenting
+    from groundshift.workflows.segmenting import preview_segmenting, run_segmenting
 
+    if dry_run:
+        facts = preview_segmenting(settings, options)
+        if as_json:
+            print_json({"output": str(settings.output), "tracks": facts})
+        for fact in () if as_json else facts:
+            print_facts(fact)
+        return 0
     with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
         done = run_segmenting(settings, options, reporter, typed_command())
         reporter.say(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,10 @@ from groundshift.workflows.provenance import checksums_beside, write_provenance
 from groundshift.workflows.resume import PairFailedError
 from groundshift.workflows.segment_files import Outline, draw_pair, draw_places, write_outlines
 from groundshift.workflows.segment_places import Frame, Seen, detections_of, outlines_of
+from groundshift.workflows.segment_resume import Looked
 from groundshift.workflows.segments_config import SegmentsConfig
 
-__all__ = ["SegmentOutput", "run_segmenting"]
+__all__ = ["SegmentOutput", "preview_segmenting", "run_segmenting"]
 
 Advance = Callable[[], None]
 
@@ -75,8 +77,8 @@ def run_segmenting(config: SurveyConfig, options: SegmentsConfig, reporter: Repo
 
     Leaves `inventory.gpkg`, `segments.gpkg` with the outlines of each pair, `provenance.json` and, in a folder for each
     track, `probability.tif`, `share.tif` and `places.png`; of models that look at one interferogram for every pair
-    `PAIR_probability.tif` and `PAIR.png`. Targets that an earlier run has left in the folder keep their names and
-    reviews.
+    `PAIR_probability.tif` and `PAIR.png`; these are kept where a run is given again. Targets that an earlier run has
+    left in the folder keep their names and reviews.
 
     Parameters
     ----------
@@ -128,6 +130,31 @@ def run_segmenting(config: SurveyConfig, options: SegmentsConfig, reporter: Repo
         config.output, config.output / "inventory.gpkg", tuple(targets), sum(len(t.outlines) for t in tracks),
         sum(len(t.pairs) for t in tracks),
     )  # fmt: skip
+
+
+def preview_segmenting(config: SurveyConfig, options: SegmentsConfig) -> list[dict[str, Any]]:
+    """Say what would be looked at, without reading a pixel.
+
+    Raises
+    ------
+    GroundshiftError
+        As of `run_segmenting`.
+    """
+    network = SegmentNetwork.load(options.model)
+    facts = []
+    for stack in open_tracks(config):
+        looks = choose_looks(stack.grid, options.pixel)
+        grid = stack.grid.multilooked(looks)
+        pairs = _choose(stack, options)
+        facts.append(
+            {
+                "track": stack.track, "product": stack.product, "model": network.name,
+                "pairs": f"{len(pairs)} of {len(stack.pairs)}, up to {options.days} days",
+                "looks": list(looks), "pixels": list(grid.shape),
+                "pixel_m": [round(s, 1) for s in grid.spacing],
+            }
+        )  # fmt: skip
+    return facts
 
 
 def _choose(stack: InterferogramStack, options: SegmentsConfig) -> list[Pair]:
@@ -186,24 +213,32 @@ def _look_at_one(
     advance: Advance,
 ) -> None:
     """Look at each pair by itself, and leave its maps."""
+    looked = Looked(frame.folder, frame.stack, options, network)
     for pair in pairs:
         igram = _usable(frame, pair, reporter)
         if igram is not None:
-            known, coherence = igram != 0, np.abs(igram)
-            wrapped = np.angle(igram).astype(np.float32)
-            probability = network.look(wrapped[np.newaxis], coherence[np.newaxis])
+            known = igram != 0
+            before = looked.recall(pair, frame.grid.shape)
+            probability = _look(igram, network) if before is None else before
             segments = find_segments(
                 probability, known, least_probability=options.probability, least_pixels=options.pixels
             )
             seen.sightings.add(probability, known)
             seen.pairs.append(pair)
             seen.segments[pair] = segments
-            write_geotiff(
-                frame.folder / f"{pair.name}_probability.tif", probability, frame.grid,
-                description=f"probability of ground that moves, {pair.reference} to {pair.secondary}",
-            )  # fmt: skip
-            draw_pair(frame.folder / f"{pair.name}.png", pair, igram, probability, segments)
+            if before is None:
+                write_geotiff(
+                    frame.folder / f"{pair.name}_probability.tif", probability, frame.grid,
+                    description=f"probability of ground that moves, {pair.reference} to {pair.secondary}",
+                )  # fmt: skip
+                draw_pair(frame.folder / f"{pair.name}.png", pair, igram, probability, segments)
+                looked.keep(pair)
         advance()
+
+
+def _look(igram: NDArray[np.complex64], network: SegmentNetwork) -> NDArray[np.float32]:
+    """Let the network look at one interferogram."""
+    return network.look(np.angle(igram).astype(np.float32)[np.newaxis], np.abs(igram)[np.newaxis])
 
 
 def _look_at_many(
