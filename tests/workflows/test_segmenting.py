@@ -92,7 +92,7 @@ def test_files_of_each_pair_and_of_the_track_are_there(done, few):
     output, _ = done
     names = {p.name for p in (output.folder / TRACK).iterdir()}
     assert names == {
-        "probability.tif", "share.tif", "places.png",
+        "probability.tif", "share.tif", "places.png", "looked.json",
         *(f"{n}{ending}" for n in (EARLY, DRY, WET) for ending in ("_probability.tif", ".png")),
     }  # fmt: skip
     with rasterio.open(output.folder / TRACK / f"{DRY}_probability.tif") as source:
