@@ -7,12 +7,13 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 from pydantic import BaseModel
 
-from groundshift.cli.models import need_training, settings_in, settled
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
     DryRun,
     Flat,
+    Fresh,
     Inputs,
     Output,
     Pattern,
@@ -143,7 +144,7 @@ def train_classify(
     plan: Annotated[FringePlanConfig | None, Flat] = None,
     machine: Annotated[MachineConfig | None, Flat] = None,
     scenes: Annotated[FringeConfig | None, Flat] = None,
-    fresh: Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")] = False,
+    fresh: Fresh = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -161,12 +162,7 @@ def train_classify(
     need_training()
     from groundshift.workflows.training_fringes import run_fringe_training
 
-    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
-        done = run_fringe_training(settings, reporter, fresh=fresh)
-        done.tell(reporter)
-    if as_json:
-        print_json(done.facts())
-    return 0
+    return train_and_tell(run_fringe_training, settings, fresh=fresh, quiet=quiet, as_json=as_json)
 
 
 def evaluate_classify(

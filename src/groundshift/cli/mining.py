@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from groundshift.cli.models import need_training, settings_in, settled
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
     DryRun,
     Flat,
+    Fresh,
     Inputs,
     Output,
     Pattern,
@@ -138,7 +139,7 @@ def train_mining(
     plan: Annotated[PlanConfig | None, Flat] = None,
     machine: Annotated[MachineConfig | None, Flat] = None,
     scenes: Annotated[MiningConfig | None, Flat] = None,
-    fresh: Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")] = False,
+    fresh: Fresh = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -156,9 +157,4 @@ def train_mining(
     need_training()
     from groundshift.workflows.training_bowls import run_bowl_training
 
-    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
-        done = run_bowl_training(settings, reporter, fresh=fresh)
-        done.tell(reporter)
-    if as_json:
-        print_json(done.facts())
-    return 0
+    return train_and_tell(run_bowl_training, settings, fresh=fresh, quiet=quiet, as_json=as_json)

@@ -4,7 +4,7 @@
 import difflib
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import yaml
 from cyclopts import Parameter
@@ -15,6 +15,7 @@ from groundshift.cli.options import (
     ConfigFile,
     DryRun,
     Flat,
+    Fresh,
     Output,
     Pattern,
     Product,
@@ -48,9 +49,17 @@ __all__ = [
     "settings_of_training",
     "settled",
     "train",
+    "train_and_tell",
 ]
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
+
+
+class _Training(Protocol):
+    """What training from settings looks like; see `groundshift.workflows.learning.run_course`."""
+
+    def __call__(self, config: Any, reporter: Reporter, *, fresh: bool) -> Any:
+        """Train, and return a `TrainOutput`."""
 
 
 class NotInstalledError(GroundshiftError, ImportError):
@@ -73,7 +82,7 @@ def train(
     plan: Annotated[PlanConfig | None, Flat] = None,
     machine: Annotated[MachineConfig | None, Flat] = None,
     scenes: Annotated[BatchConfig | None, Flat] = None,
-    fresh: Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")] = False,
+    fresh: Fresh = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -87,12 +96,7 @@ def train(
     need_training()
     from groundshift.workflows.training import run_training
 
-    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
-        done = run_training(settings, reporter, fresh=fresh)
-        done.tell(reporter)
-    if as_json:
-        print_json(done.facts())
-    return 0
+    return train_and_tell(run_training, settings, fresh=fresh, quiet=quiet, as_json=as_json)
 
 
 def samples(
@@ -218,6 +222,16 @@ def settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:
         return model.model_validate(given)
     except ValidationError as error:
         raise SettingError(explain(error)) from error
+
+
+def train_and_tell(run: _Training, settings: Any, *, fresh: bool, quiet: bool, as_json: bool) -> int:
+    """Train from settings, and say what came of it."""
+    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
+        done = run(settings, reporter, fresh=fresh)
+        done.tell(reporter)
+    if as_json:
+        print_json(done.facts())
+    return 0
 
 
 def settings_in(path: Path | None, model: type[BaseModel], facts: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "ConfigFile",
     "DryRun",
     "Flat",
+    "Fresh",
     "Inputs",
     "Output",
     "Pattern",
@@ -52,6 +53,7 @@ Pattern = Annotated[str | None, Parameter(help="Plain GeoTIFF: glob, or regex wi
 Wavelength = Annotated[float | None, Parameter(help="Plain GeoTIFF: radar wavelength, metres.")]
 ConfigFile = Annotated[Path | None, Parameter(name="--config", help="YAML file of settings; options override it.")]
 DryRun = Annotated[bool, Parameter(negative=(), help="Say what would be done, and do nothing.")]
+Fresh = Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")]
 WindowOption = Annotated[
     tuple[str, ...],
     Parameter(name="--window", help="Further stack, NAME=YYYY-MM-DD:YYYY-MM-DD; once for each."),

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundshift.cli.models import need_training, settings_in, settled
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
     DryRun,
     Flat,
+    Fresh,
     Inputs,
     Output,
     Pattern,
@@ -95,7 +96,7 @@ def train_segment(
     data: Annotated[SegmentDataConfig | None, Flat] = None,
     plan: Annotated[PlanConfig | None, Flat] = None,
     machine: Annotated[MachineConfig | None, Flat] = None,
-    fresh: Annotated[bool, Parameter(negative=(), help="Start anew where the output folder holds a run.")] = False,
+    fresh: Fresh = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> int:
@@ -111,12 +112,7 @@ def train_segment(
     need_training()
     from groundshift.workflows.training_segments import run_segment_training
 
-    with Reporter(quiet=quiet or as_json, log=settings.output / "log.jsonl") as reporter:
-        done = run_segment_training(settings, reporter, fresh=fresh)
-        done.tell(reporter)
-    if as_json:
-        print_json(done.facts())
-    return 0
+    return train_and_tell(run_segment_training, settings, fresh=fresh, quiet=quiet, as_json=as_json)
 
 
 def evaluate_segment(
