@@ -1,14 +1,13 @@
 """Networks for mining subsidence at work: one interferogram of any size in; footprints, unwrapped phase, doubt out."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NamedTuple, Self, cast
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.checks import check_shape
-from groundshift.detect.tiled_model import TiledModel
+from groundshift.detect.tiled_model import LookingNetwork
 from groundshift.gradients.integrate import integrate
 
 __all__ = ["BowlNetwork", "BowlView", "phase_of"]
@@ -41,25 +40,11 @@ class BowlView(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BowlNetwork:
+class BowlNetwork(LookingNetwork):
     """A model, ready to run."""
 
-    model: TiledModel
-
-    @property
-    def name(self) -> str:
-        """Name of a shipped model; of a file the name in its metadata, else that of the file."""
-        return self.model.name
-
-    @property
-    def path(self) -> Path:
-        """Of the model."""
-        return self.model.path
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the file."""
-        return self.model.checksum
+    OUTPUTS = _OUTPUTS
+    PLANES = _PLANES
 
     @property
     def kind(self) -> Literal["bowls", "footprint", "unwrapped"]:
@@ -70,21 +55,6 @@ class BowlNetwork:
     def least_score(self) -> float:
         """Score from which a bowl counts unless somebody says otherwise, 0 to 1."""
         return _LEAST_SCORE if self.kind == "bowls" else 0.0
-
-    @classmethod
-    def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
-        """Load a model; `threads` as of `groundshift.detect.network.NetworkDetector.load`.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such model.
-        DamagedFileError
-            If a shipped model is not the file that was shipped.
-        UnknownFormatError
-            If the file is not a model for mining subsidence.
-        """
-        return cls(TiledModel.load(name_or_path, _OUTPUTS, [_PLANES], threads))
 
     def look(self, wrapped: NDArray[np.float32], coherence: NDArray[np.float32]) -> BowlView:
         """Look at one interferogram of any size.

@@ -8,8 +8,7 @@ window ends. Its windows are run one by one, in batches.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from scipy import ndimage
 
 from groundshift.checks import check_shape
 from groundshift.detect.session import wrong_model
-from groundshift.detect.tiled_model import TiledModel
+from groundshift.detect.tiled_model import LookingNetwork
 from groundshift.geometry import slope_aspect
 from groundshift.types import Grid
 
@@ -60,30 +59,16 @@ class FringePlace(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FringeScanner:
+class FringeScanner(LookingNetwork):
     """A model, ready to scan scenes."""
 
-    model: TiledModel
+    OUTPUTS = _OUTPUTS
+    PLANES = _PLANES
 
     @property
     def free_size(self) -> bool:
         """Whether the model takes a whole scene."""
         return not any(isinstance(n, int) for n in self.model.session.get_inputs()[0].shape[2:])
-
-    @classmethod
-    def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
-        """Load a model; `threads` as of `groundshift.detect.network.NetworkDetector.load`.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such model.
-        DamagedFileError
-            If a shipped model is not the file that was shipped.
-        UnknownFormatError
-            If the file is not a fringe classifier.
-        """
-        return cls(TiledModel.load(name_or_path, _OUTPUTS, [_PLANES], threads))
 
     def scan(
         self, wrapped: NDArray[np.float32], coherence: NDArray[np.float32], *, one_by_one: bool | None = None

@@ -1,17 +1,16 @@
 """A network that masks at work: an interferogram of any size in, the probability of being coherent out."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.checks import check_shape
-from groundshift.detect.tiled_model import TiledModel
+from groundshift.detect.tiled_model import LookingNetwork
 
 __all__ = ["MaskNetwork", "amplitude_plane"]
 
+_OUTPUTS = {"coherent": ("probability",)}
 _PLANES = ("wrapped", "coherence", "amplitude")
 _DECIBELS = 20.0
 """Above and below the median of the scene that are told apart."""
@@ -48,35 +47,11 @@ def amplitude_plane(amplitude: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class MaskNetwork:
+class MaskNetwork(LookingNetwork):
     """A model, ready to run."""
 
-    model: TiledModel
-
-    @property
-    def name(self) -> str:
-        """Name of a shipped model; of a file the name in its metadata, else that of the file."""
-        return self.model.name
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the file."""
-        return self.model.checksum
-
-    @classmethod
-    def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
-        """Load a model; `threads` as of `groundshift.detect.network.NetworkDetector.load`.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such model.
-        DamagedFileError
-            If a shipped model is not the file that was shipped.
-        UnknownFormatError
-            If the file is not a model that masks.
-        """
-        return cls(TiledModel.load(name_or_path, {"coherent": ("probability",)}, [_PLANES], threads))
+    OUTPUTS = _OUTPUTS
+    PLANES = _PLANES
 
     def look(
         self,

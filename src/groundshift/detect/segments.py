@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from scipy import ndimage
 from groundshift.checks import check_shape
 from groundshift.detect.evidence import grown
 from groundshift.detect.session import wrong_model
-from groundshift.detect.tiled_model import TiledModel
+from groundshift.detect.tiled_model import LookingNetwork
 from groundshift.detect.tiling import blend_tiles
 from groundshift.types import Window
 
@@ -41,40 +40,16 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SegmentNetwork:
+class SegmentNetwork(LookingNetwork):
     """A model, ready to run."""
 
-    model: TiledModel
-
-    @property
-    def name(self) -> str:
-        """Name of a shipped model; of a file the name in its metadata, else that of the file."""
-        return self.model.name
-
-    @property
-    def checksum(self) -> str:
-        """SHA-256 of the file."""
-        return self.model.checksum
+    OUTPUTS = _OUTPUTS
+    PLANES = _PLANES
 
     @property
     def sees_many(self) -> bool:
         """Whether it looks at several interferograms of a place at once."""
         return self.model.kind == "footprint_of_many"
-
-    @classmethod
-    def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
-        """Load a model; `threads` as of `groundshift.detect.network.NetworkDetector.load`.
-
-        Raises
-        ------
-        MissingFileError
-            If there is no such model.
-        DamagedFileError
-            If a shipped model is not the file that was shipped.
-        UnknownFormatError
-            If the file is not a model that outlines moving ground.
-        """
-        return cls(TiledModel.load(name_or_path, _OUTPUTS, [_PLANES], threads))
 
     def look(self, wrapped: NDArray[np.float32], coherence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Tell how likely the ground moves, from interferograms of one place and any size.

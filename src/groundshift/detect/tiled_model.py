@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from groundshift.detect.session import open_session, wrong_model
 from groundshift.detect.tiling import padded, tiles
 from groundshift.types import Window
 
-__all__ = ["TiledModel"]
+__all__ = ["LookingNetwork", "TiledModel"]
 
 _INPUT = "interferogram"
 _LEAST_SAY = np.float32(1e-6)
@@ -147,6 +147,48 @@ class TiledModel:
             if values.shape != expected:
                 raise wrong_model(self.path, f"{name} has shape {values.shape}, expected {expected}")
         return {name: values[0, 0, :height, :width] for name, values in zip(self.outputs, maps, strict=True)}
+
+
+@dataclass(frozen=True)
+class LookingNetwork:
+    """What looks at interferograms with a model; each says which models are welcome."""
+
+    OUTPUTS: ClassVar[Mapping[str, Sequence[str]]]
+    """For each kind of model that is welcome, the maps that it must tell."""
+    PLANES: ClassVar[Sequence[str]]
+    """What it must look at."""
+
+    model: TiledModel
+
+    @property
+    def name(self) -> str:
+        """Name of a shipped model; of a file the name in its metadata, else that of the file."""
+        return self.model.name
+
+    @property
+    def path(self) -> Path:
+        """Of the model."""
+        return self.model.path
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the file."""
+        return self.model.checksum
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, threads: int | None = None) -> Self:
+        """Load a model; `threads` as of `groundshift.detect.network.NetworkDetector.load`.
+
+        Raises
+        ------
+        MissingFileError
+            If there is no such model.
+        DamagedFileError
+            If a shipped model is not the file that was shipped.
+        UnknownFormatError
+            If the file is not a model of a kind that is welcome.
+        """
+        return cls(TiledModel.load(name_or_path, cls.OUTPUTS, [cls.PLANES], threads))
 
 
 def _planes(told: str | None) -> tuple[str, ...]:
