@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -11,6 +12,7 @@ import pytest
 
 from groundshift.detect.planes import PLANES
 from groundshift.errors import DamagedFileError
+from groundshift.training import data
 from groundshift.training.config import AugmentConfig
 from groundshift.training.data import (
     EndlessSamples,
@@ -110,6 +112,16 @@ def test_batches_come_in_order_whoever_prepares_them_and_errors_where_they_belon
 def test_a_process_that_was_ended_is_said():
     with pytest.raises(WorkerEndedError, match="ended from outside"):
         next(prefetched(os._exit, 9, 12, 1))
+
+
+def test_a_thread_finds_the_environment_as_it_is(monkeypatch):
+    # Libraries read it while they start in that thread, and crash where it changes under their hands.
+    changed = []
+    monkeypatch.setattr(data, "one_thread_each", lambda: changed.append(None) or nullcontext())
+    assert list(prefetched(lambda k: k, 0, 3, workers=0)) == [0, 1, 2]
+    assert changed == []
+    assert list(prefetched(abs, -2, 1, workers=1)) == [2, 1, 0]
+    assert len(changed) == 3
 
 
 def test_batches_are_prepared_ahead_but_not_all():

@@ -244,8 +244,7 @@ def prefetched(make: Callable[[int], T], first: int, past: int, workers: int) ->
         try:
             for _ in range(first, past):
                 while ahead < past and len(waiting) < 2 * max(workers, 1):
-                    with one_thread_each():
-                        waiting.append(pool.submit(make, ahead) if workers == 0 else pool.submit(_made, ahead))
+                    waiting.append(_submit(pool, make, ahead, workers))
                     ahead += 1
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
@@ -257,6 +256,15 @@ def prefetched(make: Callable[[int], T], first: int, past: int, workers: int) ->
             pool.shutdown(wait=workers == 0, cancel_futures=True)
             for process in set(multiprocessing.active_children()) - others:
                 process.terminate()
+
+
+def _submit(pool: Executor, make: Callable[[int], T], step: int, workers: int) -> Future[T]:
+    """Let a batch be prepared."""
+    if workers == 0:
+        # Nothing is set in the environment: torch reads it in the thread, which crashes while it is being changed.
+        return pool.submit(make, step)
+    with one_thread_each():
+        return pool.submit(_made, step)
 
 
 def _pool(make: Callable[[int], T], workers: int) -> Executor:
