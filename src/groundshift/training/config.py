@@ -3,6 +3,7 @@
 The text beside each field is its help on the command line. Nothing here needs torch.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -108,6 +109,12 @@ class PlanConfig(_Config):
     """Batches between records of the losses."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of weights, order, variations and simulated scenes."""
+
+    def batches(self, samples: int | None) -> int:
+        """Return the number of batches; `samples` are those of an epoch, None where they have no end."""
+        if self.epochs is None or samples is None:
+            return self.steps
+        return max(1, math.ceil(self.epochs * samples / self.batch))
 
 
 class MachineConfig(_Config):

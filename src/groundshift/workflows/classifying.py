@@ -32,7 +32,7 @@ from groundshift.workflows.inputs import open_tracks, tell_problems
 from groundshift.workflows.maps import is_located
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
-from groundshift.workflows.resume import PairFailedError
+from groundshift.workflows.resume import PairFailedError, file_marks
 
 __all__ = ["preview_classify", "run_classify"]
 
@@ -222,7 +222,7 @@ def _cell_slope(pixels: FringePixels, config: ClassifyConfig) -> NDArray[np.floa
 
 def _scan_mark(stack: InterferogramStack, pair: Pair, config: ClassifyConfig, scanner: FringeScanner) -> str:
     """Tell what the scores of a pair are made from."""
-    files = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(pair, ()) if f.exists()]
+    files = file_marks(stack, pair)
     take = config.take
     facts = [__version__, stack.product, stack.grid.shape, pair.name, files, take.fringe_pixel, take.large_scale,
              scanner.model.checksum]  # fmt: skip

@@ -26,6 +26,7 @@ from groundshift.io.stack import InterferogramStack
 from groundshift.masks.decorrelation import coherent_above, otsu_mask
 from groundshift.types import Pair, Window
 from groundshift.workflows.parts import MaskConfig
+from groundshift.workflows.resume import file_marks
 
 __all__ = ["without_decorrelated"]
 
@@ -102,8 +103,7 @@ def _choose(config: MaskConfig) -> _Masker:
 
 def _mark(stack: InterferogramStack, pair: Pair, told: str) -> str:
     """Tell from what a mask is made."""
-    files = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(pair, ()) if f.exists()]
-    facts = [__version__, stack.product, stack.grid.shape, told, pair.name, files]
+    facts = [__version__, stack.product, stack.grid.shape, told, pair.name, file_marks(stack, pair)]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

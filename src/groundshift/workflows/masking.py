@@ -26,7 +26,7 @@ from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.inputs import open_tracks, tell_problems
 from groundshift.workflows.output import claimed
 from groundshift.workflows.progress import Reporter, count_of
-from groundshift.workflows.resume import PairFailedError, read_pair
+from groundshift.workflows.resume import PairFailedError, SourceFile, file_marks, read_pair
 
 __all__ = [
     "MaskView", "MaskingConfig", "draw_view", "load_mask_network", "look_at", "preview_masking", "run_masking",
@@ -337,19 +337,14 @@ def _amplitude(path: Path, stack: InterferogramStack) -> NDArray[np.float32]:
 def _settings_mark(config: MaskingConfig, network: MaskNetwork | None) -> str:
     """Tell with which settings pairs are masked."""
     looked = None if network is None else [network.checksum, config.probability]
-    bright = None if config.amplitude is None or network is None else _file_mark(config.amplitude)
+    bright = None if config.amplitude is None or network is None else SourceFile.of(config.amplitude).mark
     return json.dumps([__version__, config.mask_with, config.threshold, looked, bright])
 
 
 def _files_mark(stack: InterferogramStack, pair: Pair, told: str) -> str:
     """Tell with which settings and from which files a pair is masked."""
-    files = [_file_mark(f) for f in stack.files.get(pair, ()) if f.exists()]
-    return hashlib.sha256(json.dumps([told, pair.name, list(stack.grid.shape), files]).encode()).hexdigest()
-
-
-def _file_mark(path: Path) -> list[Any]:
-    """Tell a file from others, as far as can be told without reading."""
-    return [path.name, path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else [path.name]
+    facts = [told, pair.name, list(stack.grid.shape), file_marks(stack, pair)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _recalled(path: Path) -> dict[str, Any]:

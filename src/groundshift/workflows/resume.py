@@ -26,6 +26,7 @@ __all__ = [
     "changed_files",
     "check_there",
     "failing_alike",
+    "file_marks",
     "find_finished",
     "find_unfinished",
     "fingerprint",
@@ -222,6 +223,11 @@ def remember_damaged(folder: Path, windows: Mapping[str, Window], present: Colle
     """
     noted = {name: window for name, window in _noted(folder).items() if name not in present} | dict(windows)
     write_text(folder / _DAMAGED, json.dumps({name: list(window) for name, window in noted.items()}) + "\n")
+
+
+def file_marks(stack: InterferogramStack, pair: Pair) -> list[tuple[str, int, int]]:
+    """Tell the files of a pair from others, as far as they are there: name, size and time of each."""
+    return [SourceFile.of(f).mark for f in stack.files.get(pair, ()) if f.exists()]
 
 
 def read_pair(stack: InterferogramStack, pair: Pair, window: Window) -> NDArray[np.complex64]:

@@ -32,7 +32,7 @@ from groundshift.workflows.config import SettingError
 from groundshift.workflows.foresight import load_bowl_network
 from groundshift.workflows.parts import BowlConfig
 from groundshift.workflows.progress import Reporter, count_of
-from groundshift.workflows.resume import PairFailedError, read_pair
+from groundshift.workflows.resume import PairFailedError, file_marks, read_pair
 
 __all__ = ["Scan", "Watcher", "choose_watcher", "read_averaged", "scan_track"]
 
@@ -240,8 +240,7 @@ def _settings_mark(stack: InterferogramStack, config: BowlConfig, watcher: Watch
 
 def _files_mark(stack: InterferogramStack, pair: Pair) -> str:
     """Tell from which files a pair is read."""
-    files = [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(pair, ()) if f.exists()]
-    return hashlib.sha256(json.dumps([pair.name, files]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([pair.name, file_marks(stack, pair)]).encode()).hexdigest()
 
 
 def _keep(path: Path, told: str, files: str, pair: Pair, seen: _Seen) -> None:

@@ -15,6 +15,7 @@ from groundshift.detect.segments import SegmentNetwork
 from groundshift.io.atomic import write_text
 from groundshift.io.stack import InterferogramStack
 from groundshift.types import Pair
+from groundshift.workflows.resume import file_marks
 from groundshift.workflows.segments_config import SegmentsConfig
 
 __all__ = ["Looked"]
@@ -63,10 +64,7 @@ class Looked:
 
     def _mark(self, pair: Pair) -> str:
         """Tell from what the map of a pair is made."""
-        files = [
-            [f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in self._stack.files.get(pair, ()) if f.exists()
-        ]
-        return hashlib.sha256(json.dumps([*self._told, pair.name, files]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*self._told, pair.name, file_marks(self._stack, pair)]).encode()).hexdigest()
 
     def _read(self) -> dict[str, Any]:
         """Read the marks of an earlier run."""

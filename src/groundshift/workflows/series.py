@@ -34,6 +34,7 @@ from groundshift.workflows.following import COARSE_PIXEL, Followed, NoSeriesErro
 from groundshift.workflows.foresight import with_foresight
 from groundshift.workflows.motion import Record, TargetMotion, make_record, shown
 from groundshift.workflows.progress import Reporter
+from groundshift.workflows.resume import file_marks
 
 __all__ = ["Source", "StackView", "cut_patch", "follow_targets", "view_stack"]
 
@@ -196,7 +197,7 @@ def _fingerprint(target: Target, near: Sequence[Target], source: Source, config:
     """Tell what a series is made from."""
     stack = source.stack
     files = [
-        [p.name, [[f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in stack.files.get(p, ()) if f.exists()]]
+        [p.name, file_marks(stack, p)]
         for p in sorted(stack.pairs)
         if p.days <= max(config.series_days, config.site_days)
     ]

@@ -79,7 +79,7 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
         samples = fingerprint(learned, validation)
         if state is not None:
             check_samples(samples, state["samples"], folder)
-        steps = _steps(config, learned)
+        steps = config.plan.batches(None if isinstance(learned, EndlessSamples) else len(learned))
         anchors = state["anchors"].numpy() if state and state["anchors"] is not None else None
         if state is None:
             anchors = _anchors(config, learned)
@@ -161,13 +161,6 @@ def _warn_of_shared_scenes(learned: Samples | EndlessSamples, validation: Sequen
 def _joined(paths: Sequence[Path], polygons: Path | None, layer: str | None) -> Samples:
     """Open samples of several places as one."""
     return JoinedSamples([open_samples(path, polygons=polygons, layer=layer) for path in paths])
-
-
-def _steps(config: TrainConfig, learned: Samples | EndlessSamples) -> int:
-    """Return the number of batches."""
-    if config.plan.epochs is None or isinstance(learned, EndlessSamples):
-        return config.plan.steps
-    return max(1, math.ceil(config.plan.epochs * len(learned) / config.plan.batch))
 
 
 def _anchors(config: TrainConfig, learned: Samples | EndlessSamples) -> NDArray[np.float64] | None:

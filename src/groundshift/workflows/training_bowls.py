@@ -1,7 +1,5 @@
 """Training of a network for mining subsidence, from settings to a model."""
 
-import math
-
 import numpy as np
 
 from groundshift.errors import NoDataError
@@ -55,7 +53,7 @@ def _course(config: BowlTrainConfig) -> Course:
         figures_of,
         draw_answers,
         "" if given is None else checksum_of([*given, *validation]),
-        _steps(config, given),
+        config.plan.batches(None if given is None else len(given)),
         " x ".join(map(str, config.scenes.shape)) + " pixels",
         "--batch, --shape or --width",
     )
@@ -75,10 +73,3 @@ def _open(config: BowlTrainConfig) -> tuple[list[BowlSample] | None, list[BowlSa
     if not any(s.footprint.any() for s in validation):
         raise NoDataError("no simulated scene to validate on shows a bowl; give more --bowls or higher --peak-rad")
     return None, validation
-
-
-def _steps(config: BowlTrainConfig, given: list[BowlSample] | None) -> int:
-    """Return the number of batches."""
-    if config.plan.epochs is None or given is None:
-        return config.plan.steps
-    return max(1, math.ceil(config.plan.epochs * len(given) / config.plan.batch))

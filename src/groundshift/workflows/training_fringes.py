@@ -1,7 +1,5 @@
 """Training of a fringe classifier, from settings to a model."""
 
-import math
-
 from groundshift.detect.fringe_scan import WINDOW
 from groundshift.errors import NoDataError
 from groundshift.training.fringes.config import FringeTrainConfig
@@ -96,7 +94,7 @@ def _open(config: FringeTrainConfig, reporter: Reporter) -> tuple[list[Patch] | 
 
 def _steps(config: FringeTrainConfig, given: list[Patch] | None) -> int:
     """Return the number of batches; an epoch shows as many windows as there are twice of the larger class."""
-    if config.plan.epochs is None or given is None:
-        return config.plan.steps
+    if given is None:
+        return config.plan.batches(None)
     positive = sum(patch.positive for patch in given)
-    return max(1, math.ceil(config.plan.epochs * 2 * max(positive, len(given) - positive) / config.plan.batch))
+    return config.plan.batches(2 * max(positive, len(given) - positive))

@@ -1,7 +1,6 @@
 """Training of a network that masks, from settings to a model; and its judgement beside thresholds on coherence."""
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def _course(config: MaskTrainConfig) -> Course:
         figures_of,
         draw_masks,
         "" if given is None else checksum_of([*given, *validation]),
-        _steps(config, given),
+        config.plan.batches(None if given is None else len(given)),
         " x ".join(map(str, config.scenes.shape)) + " pixels",
         "--batch, --shape or --width",
     )
@@ -96,13 +95,6 @@ def _simulated(scenes: MaskSceneConfig, spoil: MaskSpoilConfig, seed: int, count
     if not any((s.judged & ~s.coherent).any() for s in chosen) or not any(s.coherent.any() for s in chosen):
         raise NoDataError("no simulated scene to judge by shows both coherent and decorrelated ground; draw others")
     return chosen
-
-
-def _steps(config: MaskTrainConfig, given: list[MaskSample] | None) -> int:
-    """Return the number of batches."""
-    if config.plan.epochs is None or given is None:
-        return config.plan.steps
-    return max(1, math.ceil(config.plan.epochs * len(given) / config.plan.batch))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Training of a network that outlines moving ground, from settings to a model."""
 
-import math
-
 import numpy as np
 
 from groundshift.errors import NoDataError
@@ -76,7 +74,7 @@ def _course(config: SegmentTrainConfig, reporter: Reporter) -> Course:
     if validation and not any(s.mask.any() for s in validation):
         raise NoDataError("no mask to choose the best weights by shows motion; raise --validation-share")
     task, model = make_segment_task(config.model)
-    steps = plan.steps if plan.epochs is None else max(1, math.ceil(plan.epochs * len(supply) / plan.batch))
+    steps = plan.batches(len(supply))
     rows, columns = learned[0].wrapped.shape
     return Course(
         task, model, supply, validation, figures_of, draw_segments, given.checksum, steps,
