@@ -128,28 +128,29 @@ def run_segment_evaluation(
     tell_left_out(given.problems, reporter)
     chosen = split_data(given, split, seed).judge
     samples = [given.samples[k] for k in chosen]
-    if not any(s.mask.any() for s in samples):
+    if not any(s.moves for s in samples):
         raise NoDataError("no mask that was held back shows motion; try another --seed, or add zones")
     for name, network in networks.items():
         _warn_of_learned(name, network, roots, split, seed, reporter)
     sets = sets_of(samples, dates) if any(n.sees_many for n in networks.values()) else []
+    together = [np.any([s.load().mask > 0 for s in group], axis=0) for group in sets]
     single, several = [], []
-    masks = [s.mask > 0 for s in samples]
+    masks = [s.load().mask > 0 for s in samples]
     with reporter.bar("judging", len(networks) * (len(samples) + len(sets))) as advance:
         for name, network in networks.items():
             told: list[NDArray[np.float32]] = []
             if not network.sees_many:
                 for sample in samples:
-                    told.append(_look(network, [sample]))
+                    told.append(_look(network, [sample.load()]))
                     advance()
                 single.append(_row(name, told, masks, probability))
             if sets:
                 found = []
                 for group in sets:
-                    found.append(_look(network, group.members))
+                    found.append(_look(network, [s.load() for s in group]))
                     advance()
                 label = name if network.sees_many else f"{name}, mean of each"
-                several.append(_row(label, found, [s.mask > 0 for s in sets], probability))
+                several.append(_row(label, found, together, probability))
     zones = tuple(sorted({given.patches[k].zone for k in chosen}))
     return EvaluatedSegments(split, len(samples), zones, tuple(single), tuple(several), len(sets))
 

@@ -53,8 +53,8 @@ def _course(config: SegmentTrainConfig, reporter: Reporter) -> Course:
     tell_left_out(given.problems, reporter)
     parts = split_data(given, data.split, plan.seed)
     kept, held = held_back(given.patches, parts.learn, data.validation_share, plan.seed)
-    learned = [s for s in (given.samples[k] for k in kept) if data.still or s.mask.any()]
-    if not any(s.mask.any() for s in learned):
+    learned = [s for s in (given.samples[k] for k in kept) if data.still or s.moves]
+    if not any(s.moves for s in learned):
         raise NoDataError("no mask to learn from shows motion; add places, or try another --seed")
     reporter.say(
         f"{len(learned):,} patches to learn from, {len(held):,} to choose the best weights by, {len(parts.judge):,} to "
@@ -67,15 +67,17 @@ def _course(config: SegmentTrainConfig, reporter: Reporter) -> Course:
         else SegmentSupply(learned, plan.batch, plan.seed, **vary)
     )  # fmt: skip
     held_samples = [given.samples[k] for k in held]
-    validation: list[SegmentSample | SegmentSet] = [*(sets_of(held_samples, data.dates) if many else held_samples)]
-    if len(validation) > _VALIDATION:
-        chosen = np.linspace(0, len(validation) - 1, _VALIDATION).round().astype(int)
-        validation = [validation[int(k)] for k in chosen]
+    groups = sets_of(held_samples, data.dates) if many else [(s,) for s in held_samples]
+    if len(groups) > _VALIDATION:
+        chosen = np.linspace(0, len(groups) - 1, _VALIDATION).round().astype(int)
+        groups = [groups[int(k)] for k in chosen]
+    loaded = [tuple(s.load() for s in group) for group in groups]
+    validation: list[SegmentSample | SegmentSet] = [SegmentSet(g) if many else g[0] for g in loaded]
     if validation and not any(s.mask.any() for s in validation):
         raise NoDataError("no mask to choose the best weights by shows motion; raise --validation-share")
     task, model = make_segment_task(config.model)
     steps = plan.batches(len(supply))
-    rows, columns = learned[0].wrapped.shape
+    rows, columns = learned[0].load().wrapped.shape
     return Course(
         task, model, supply, validation, figures_of, draw_segments, given.checksum, steps,
         f"{rows} x {columns} pixels", "--batch, --dates or --width" if many else "--batch or --width",

@@ -21,7 +21,7 @@ def test_a_data_set_is_read_with_all_its_masks(data_set):
     given = read_data([data_set])
     assert len(given.samples) == len(given.patches) == 3 * 5 * 2
     assert given.problems == ()
-    assert sum(s.mask.any() for s in given.samples) == 3 * 4 * 2
+    assert sum(s.moves for s in given.samples) == 3 * 4 * 2
     assert {s.place for s in given.samples} == {
         f"{z} {m} {m}" for z in ("Queyras", "Vanoise", "Ecrins") for m in (1, 2)
     }
@@ -43,7 +43,7 @@ def test_splits_are_of_patches_that_were_read(data_set):
     learn, judge = split_data(given, "paper", 0)
     assert {given.patches[k].zone for k in judge} == {"Queyras"}
     assert {given.patches[k].zone for k in learn} == {"Ecrins", "Vanoise"}
-    assert all(given.samples[k].mask.any() for k in (*learn, *judge))
+    assert all(given.samples[k].moves for k in (*learn, *judge))
     learn, judge = split_data(given, "clean", 0)
     assert len(learn) + len(judge) == len(given.samples)
 
@@ -110,5 +110,5 @@ def test_the_mask_of_a_set_is_what_any_of_it_shows(a_sample):
 def test_sets_to_judge_by_are_spread_over_the_dates(a_sample):
     samples = [a_sample(k, f"Vanoise {k % 2} 1") for k in range(10)]
     first, second = sets_of(samples, 3)
-    assert [m.wrapped[9, 9] for m in first.members] == [samples[k].wrapped[9, 9] for k in (0, 4, 8)]
+    assert [m.wrapped[9, 9] for m in first] == [samples[k].wrapped[9, 9] for k in (0, 4, 8)]
     assert second.place == "Vanoise 1 1"

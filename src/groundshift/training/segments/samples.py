@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from groundshift.errors import NoDataError
-from groundshift.io.isslide import PatchPlanes, SegmentPatch, find_patches, read_patches
+from groundshift.io.isslide import PatchPlanes, SegmentPatch, find_patches, read_patch, read_patches
 from groundshift.io.stack import Problem
 from groundshift.training.segments.config import SplitName
 from groundshift.training.segments.split import Split, clean_split, paper_split
 
 __all__ = [
-    "Patches", "SegmentSample", "SegmentSet", "SegmentSupply", "SetSupply", "Turn", "read_data", "sets_of",
-    "split_data", "turned",
+    "Loadable", "Patches", "SegmentSample", "SegmentSet", "SegmentSupply", "SetSupply", "StoredSample", "Turn",
+    "read_data", "sets_of", "split_data", "turned",
 ]  # fmt: skip
 
 
@@ -36,6 +36,38 @@ class SegmentSample(NamedTuple):
     def known(self) -> NDArray[np.bool_]:
         """Where there are data."""
         return self.coherence > 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether any ground was seen moving."""
+        return bool(self.mask.any())
+
+    def load(self) -> "SegmentSample":
+        """Return itself; patches on disk are loaded by the same name."""
+        return self
+
+
+class StoredSample(NamedTuple):
+    """A patch that has been read once and is read again when it is wanted: a data set need not fit into memory."""
+
+    patch: SegmentPatch
+    place: str
+    """As of `SegmentSample`."""
+    moves: bool
+    """Whether any ground was seen moving."""
+
+    def load(self) -> SegmentSample:
+        """Read it.
+
+        Raises
+        ------
+        GroundshiftError
+            If the files have changed and cannot be read any more.
+        """
+        return _sample(self.patch, read_patch(self.patch))
+
+
+Loadable = SegmentSample | StoredSample
 
 
 class SegmentSet(NamedTuple):
@@ -63,7 +95,7 @@ class Patches(NamedTuple):
     """A data set that was read; `samples` and `patches` go together."""
 
     patches: tuple[SegmentPatch, ...]
-    samples: tuple[SegmentSample, ...]
+    samples: tuple[StoredSample, ...]
     problems: tuple[str, ...]
     """One line for each file that was left out."""
     checksum: str
@@ -100,8 +132,8 @@ def read_data(roots: Sequence[Path], *, as_published: bool = False) -> Patches:
             for plane in (sample.wrapped, sample.coherence, sample.mask):
                 found.update(np.ascontiguousarray(plane).tobytes())
             patches.append(patch)
-            samples.append(sample)
-    if not any(s.mask.any() for s in samples):
+            samples.append(StoredSample(patch, sample.place, sample.moves))
+    if not any(s.moves for s in samples):
         names = ", ".join(map(str, roots))
         raise NoDataError(f"{names}: no mask shows motion; draw some, or see `groundshift simulate-segments`")
     return Patches(tuple(patches), tuple(samples), tuple(p.message for p in problems), found.hexdigest()[:16])
@@ -117,15 +149,15 @@ def split_data(given: Patches, split: SplitName, seed: int) -> Split:
     """
     if split == "clean":
         return clean_split(given.patches, seed)
-    return paper_split(given.patches, [bool(s.mask.any()) for s in given.samples])
+    return paper_split(given.patches, [s.moves for s in given.samples])
 
 
-def sets_of(samples: Sequence[SegmentSample], most: int) -> list[SegmentSet]:
+def sets_of(samples: Sequence[Loadable], most: int) -> list[tuple[Loadable, ...]]:
     """Put samples of one place together, at most so many, evenly spread over their order; places by name."""
     sets = []
     for members in _by_place(samples):
         chosen = np.linspace(0, len(members) - 1, min(most, len(members))).round().astype(int)
-        sets.append(SegmentSet(tuple(samples[members[int(k)]] for k in chosen)))
+        sets.append(tuple(samples[members[int(k)]] for k in chosen))
     return sets
 
 
@@ -157,9 +189,7 @@ class Turn(NamedTuple):
 class _Supply:
     """What both supplies share: an order in each epoch, and how samples are varied."""
 
-    def __init__(
-        self, samples: Sequence[SegmentSample], batch: int, seed: int, *, offset: bool, symmetry: bool
-    ) -> None:
+    def __init__(self, samples: Sequence[Loadable], batch: int, seed: int, *, offset: bool, symmetry: bool) -> None:
         self._samples, self._batch, self._seed = tuple(samples), batch, seed
         self._offset, self._symmetry = offset, symmetry
 
@@ -193,7 +223,7 @@ class SegmentSupply(_Supply):
 
     Parameters
     ----------
-    samples : sequence of SegmentSample
+    samples : sequence of SegmentSample or StoredSample
     batch : int
         Patches in a batch.
     seed : int
@@ -214,7 +244,7 @@ class SegmentSupply(_Supply):
         """Return one sample, counted from the beginning of training."""
         rng = self._generator(position)
         sample = self._samples[self._chosen(position, len(self._samples))]
-        return turned(sample, self._turn(rng), self._constant(rng))
+        return turned(sample.load(), self._turn(rng), self._constant(rng))
 
 
 class SetSupply(_Supply):
@@ -222,7 +252,7 @@ class SetSupply(_Supply):
 
     Parameters
     ----------
-    samples : sequence of SegmentSample
+    samples : sequence of SegmentSample or StoredSample
     batch : int
         Sets in a batch.
     seed : int
@@ -235,7 +265,7 @@ class SetSupply(_Supply):
     """
 
     def __init__(
-        self, samples: Sequence[SegmentSample], batch: int, seed: int, dates: int, *, offset: bool, symmetry: bool
+        self, samples: Sequence[Loadable], batch: int, seed: int, dates: int, *, offset: bool, symmetry: bool
     ) -> None:
         super().__init__(samples, batch, seed, offset=offset, symmetry=symmetry)
         self._dates = dates
@@ -258,10 +288,11 @@ class SetSupply(_Supply):
         most = min(self._dates, len(group))
         chosen = rng.choice(len(group), int(rng.integers(1, most + 1)), replace=False)
         turn = self._turn(rng)
-        return SegmentSet(tuple(turned(self._samples[group[int(k)]], turn, self._constant(rng)) for k in chosen))
+        members = [self._samples[group[int(k)]].load() for k in chosen]
+        return SegmentSet(tuple(turned(member, turn, self._constant(rng)) for member in members))
 
 
-def _by_place(samples: Sequence[SegmentSample]) -> list[list[int]]:
+def _by_place(samples: Sequence[Loadable]) -> list[list[int]]:
     """Return the indices of the samples of each place, places by name."""
     groups: dict[str, list[int]] = {}
     for k, sample in enumerate(samples):
