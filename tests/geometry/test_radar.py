@@ -1,5 +1,7 @@
 """Where images show the ground."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,15 +39,23 @@ def test_a_radar_sees_its_own_side_only():
     np.testing.assert_array_equal(np.isfinite(_geometry(right_looking=False).place(ground).column), [True, False])
 
 
-def test_rows_are_as_far_apart_as_the_ground_moves_past():
+@pytest.mark.parametrize("turns", [False, True])
+def test_rows_are_as_far_apart_as_the_ground_moves_past(turns):
     geometry = _geometry()
-    lon, lat = np.array([3.0, 5.0]), 0.3
-    here, there = (earth_fixed(lon, lat + d, 500.0) for d in (-1e-4, 1e-4))
-    rows = geometry.place(there).row - geometry.place(here).row
-    # A step along a meridian is not quite along the normal of the plane of zero Doppler beside the track.
-    step = np.abs((there - here)[:, 2] * np.cos(np.radians(lat)))
-    metres = geometry.azimuth_metres(earth_fixed(lon, lat, 500.0))
-    np.testing.assert_allclose(rows * metres, step, rtol=2e-4)
+    if turns:  # with the Earth, which makes the flight oblique and its curve another one
+        spin = 7.292115e-5
+        times, positions, velocities = (getattr(geometry.orbit, n) for n in ("times", "positions", "velocities"))
+        cos, sin = np.cos(-spin * times), np.sin(-spin * times)
+        turned = [
+            np.column_stack([cos * v[:, 0] - sin * v[:, 1], sin * v[:, 0] + cos * v[:, 1], v[:, 2]])
+            for v in (positions, velocities)
+        ]
+        turned[1] -= spin * np.column_stack([-turned[0][:, 1], turned[0][:, 0], 0 * times])
+        geometry = replace(geometry, orbit=Orbit(times, turned[0], turned[1]))
+    ground = earth_fixed(np.array([3.0, 5.0]), 0.3, 500.0)
+    ahead = seen_from(geometry, ground)[1]
+    rows = geometry.place(ground + 5 * ahead).row - geometry.place(ground - 5 * ahead).row
+    np.testing.assert_allclose(rows * geometry.azimuth_metres(ground), 10.0, rtol=1e-6)
 
 
 def test_vectors_are_those_to_the_satellite_and_along_the_flight():

@@ -16,6 +16,7 @@ from groundshift.geometry.orbits import Orbit, zero_doppler
 
 __all__ = ["GroundAxis", "RadarGeometry", "RadarPlace", "SlantAxis", "seen_from"]
 
+_HALF_SECOND = 0.5
 _ROUNDS = 30
 _SETTLED = 1e-6
 """Metres."""
@@ -130,17 +131,20 @@ class RadarGeometry:
         return np.asarray(self.first_time + self.line_interval * np.asarray(row, np.float64))
 
     def azimuth_metres(self, ground: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the metres on the ground from one row to the next at points, (..., 3) Earth-fixed; NaN as in `place`.
+        """Return the metres along the flight from one row to the next at points, (..., 3); NaN as in `place`.
 
-        The plane of zero Doppler turns with the satellite about the axis of the orbit, and sweeps over a point the
-        faster the further that is from the axis.
+        Zero Doppler is ``v . (P - S) = 0``. In time that changes by ``a . (P - S) - v^2``, with a point's way along the
+        flight by ``|v|``: the ratio of both is the speed at which rows pass over the ground.
         """
-        satellite, velocity = self.orbit.at(zero_doppler(self.orbit, ground))
-        axis = np.cross(satellite, velocity)
-        axis /= np.linalg.norm(axis, axis=-1, keepdims=True)
-        beside = np.sum(axis * ground, axis=-1, keepdims=True) * axis
-        turning = np.linalg.norm(velocity, axis=-1) / np.linalg.norm(satellite, axis=-1)
-        return np.asarray(turning * np.linalg.norm(ground - beside, axis=-1) * self.line_interval)
+        time = zero_doppler(self.orbit, ground)
+        satellite, velocity = self.orbit.at(time)
+        before, after = (
+            np.clip(time + step, self.orbit.times[0], self.orbit.times[-1]) for step in (-_HALF_SECOND, _HALF_SECOND)
+        )
+        turn = (self.orbit.at(after)[1] - self.orbit.at(before)[1]) / (after - before)[..., np.newaxis]
+        square = np.sum(velocity * velocity, axis=-1)
+        speed = (square - np.sum(turn * (ground - satellite), axis=-1)) / np.sqrt(square)
+        return np.asarray(speed * self.line_interval)
 
     def place(self, ground: NDArray[np.float64]) -> RadarPlace:
         """Return where the image shows points.
