@@ -53,6 +53,16 @@ app.command(
     help="Outline moving slopes in single interferograms; what enough of a stack see becomes a target..",
 )
 app.command(
+    "groundshift.cli.offsets:offsets",
+    name="offsets",
+    help="Follow ground that moves metres a year by matching amplitude images, also of different satellites.",
+)
+app.command(
+    "groundshift.cli.hazards:hazard",
+    name="hazard",
+    help="Tell stages of creep, failure windows and what rain does, and what sped up since last time.",
+)
+app.command(
     "groundshift.cli.scenes:simulate",
     name="simulate",
     help="Simulate a scene with known truth and write it as a folder of GeoTIFFs that `survey` reads.",

@@ -12,8 +12,8 @@ from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
-    "BowlConfig", "ClusterConfig", "Config", "DetectConfig", "InterferometryConfig", "MaskConfig", "ScreenConfig",
-    "SeriesConfig", "StackConfig", "as_shown", "to_day",
+    "BowlConfig", "ClusterConfig", "Config", "Day", "DetectConfig", "InterferometryConfig", "MaskConfig",
+    "ScreenConfig", "SeriesConfig", "StackConfig", "as_shown", "to_day",
 ]  # fmt: skip
 
 _WINDOW_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
