@@ -7,8 +7,8 @@ import pytest
 from shapely import box
 
 from groundshift.detect import Detection
-from groundshift.inventory import make_targets
-from groundshift.inventory.join import join_targets
+from groundshift.inventory import carry_identity, make_targets
+from groundshift.inventory.join import join_targets, keep_evidence
 
 _ALL = box(-10, -10, 10, 10)
 
@@ -43,6 +43,19 @@ def test_what_others_have_found_is_not_said_to_have_vanished():
 def test_what_only_an_earlier_run_has_found_is_marked_where_this_one_has_looked(covered, marked):
     (left,) = join_targets([], [_target(0.0, "offsets")], window="offsets", covered=covered)
     assert ("not seen since" in left.note) is marked
+
+
+def test_a_survey_keeps_what_offsets_have_seen():
+    phase, fast = _target(0.0, "all"), _target(0.004, "offsets", velocity=-4000.0)
+    alone = _target(1.0, "offsets", velocity=-2000.0)
+    before = join_targets([fast, alone], [phase], window="offsets", covered=_ALL)
+    again = carry_identity([_target(0.0, "all", velocity=-30.0, day=2022)], before, covered=_ALL)
+    assert "not seen since" in again[1].note
+    first, second = keep_evidence(again, before, "offsets")
+    assert sorted(d.window for d in first.detections) == ["all", "offsets"]
+    assert first.velocity_los_mm_yr == -4000.0
+    assert first.last_seen == date(2022, 12, 31)
+    assert second == before[1]
 
 
 def test_a_second_run_replaces_its_own_evidence_only():

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 from shapely import Polygon
 
-__all__ = ["SINGLE_PAIRS", "Detection"]
+__all__ = ["OFFSETS", "SINGLE_PAIRS", "Detection"]
 
 SINGLE_PAIRS = "single-pairs"
 """Window of detections that were made on interferograms by themselves, not on stacks."""
+
+OFFSETS = "offsets"
+"""Window of detections that were made on the offsets of amplitude images; their detector has the same name."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from shapely import MultiPolygon, Polygon, unary_union
 from groundshift.inventory.identity import carry_identity
 from groundshift.inventory.model import Target
 
-__all__ = ["join_targets"]
+__all__ = ["join_targets", "keep_evidence"]
 
 
 def join_targets(
@@ -42,6 +42,45 @@ def join_targets(
     own = [t for t in rest if t.detections and all(d.window == window for d in t.detections)]
     marked = {t.id: t for t in carry_identity([], own, covered=covered)}
     return [*new, *(marked.get(t.id, t) for t in rest)]
+
+
+def keep_evidence(targets: Sequence[Target], before: Sequence[Target], window: str) -> list[Target]:
+    """Give targets that a run has carried on the evidence back that only another way of looking can see.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        As `carry_identity` returns them.
+    before : sequence of Target
+        The inventory so far.
+    window : str
+        Of the detections that this run does not make.
+
+    Returns
+    -------
+    list of Target
+        As many: what has detections of that window keeps them and the velocity that they tell; what has no others stays
+        as it was, without a mark that it was not seen.
+    """
+    known = {target.id: target for target in before if any(d.window == window for d in target.detections)}
+    kept = []
+    for target in targets:
+        old = known.get(target.id)
+        if old is None:
+            kept.append(target)
+            continue
+        own = tuple(d for d in old.detections if d.window == window)
+        if len(own) == len(old.detections) and all(d.window == window for d in target.detections):
+            kept.append(old)
+            continue
+        seen = tuple(d for d in target.detections if d.window != window)
+        kept.append(
+            replace(
+                target, detections=(*seen, *own), velocity_los_mm_yr=old.velocity_los_mm_yr,
+                velocity_sigma_mm_yr=old.velocity_sigma_mm_yr,
+            )
+        )  # fmt: skip
+    return kept
 
 
 def _joined(target: Target, before: Target | None, window: str) -> Target:

@@ -185,8 +185,8 @@ class ReportContent:
 
     `facts` are shown at the top in their order (area, dates, versions, duration ...); `settings` may be nested.
     `patches` gives the evidence maps by target id; None cuts them out of the layers of the tracks. `messages` are the
-    warnings of the whole run. `series` are by target id, one for each track, and are asked for once each; without any,
-    the report shows none.
+    warnings of the whole run, `alerts` say what sped up since the run before. `series` are by target id, one for each
+    track, and are asked for once each; without any, the report shows none.
     """
 
     title: str
@@ -196,6 +196,7 @@ class ReportContent:
     patches: Mapping[str, Sequence[Patch]] | None = None
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     messages: Sequence[str] = ()
+    alerts: Sequence[str] = ()
     series: Mapping[str, Sequence[SeriesContent]] = field(default_factory=lambda: MappingProxyType({}))
 
 

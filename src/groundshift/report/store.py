@@ -55,6 +55,7 @@ def write_content(path: Path, content: ReportContent) -> None:
         "facts": {name: str(value) for name, value in content.facts.items()},
         "settings": content.settings,
         "messages": list(content.messages),
+        "alerts": list(content.alerts),
     }
     # Made in memory: HDF5 takes the whole process down with it when the disk fills up.
     sink = io.BytesIO()
@@ -95,6 +96,7 @@ def read_content(path: Path, targets: Sequence[Target]) -> ReportContent:
             targets=targets,
             settings=about["settings"],
             messages=about["messages"],
+            alerts=about.get("alerts", []),
             series=StoredSeries(path),
         )
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from groundshift import __version__
+from groundshift.detect.detection import OFFSETS
 from groundshift.geometry import downslope_sensitivity, downslope_velocity
 from groundshift.inventory import (
     Run,
     Target,
+    TargetSeries,
     carry_identity,
     is_current,
     make_targets,
@@ -26,6 +28,8 @@ from groundshift.inventory import (
     write_sample,
 )
 from groundshift.inventory.density import density, write_density
+from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.join import keep_evidence
 from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack
 from groundshift.report import (
@@ -33,6 +37,7 @@ from groundshift.report import (
     write_content,
     write_report,
 )
+from groundshift.workflows.alerting import sped_up
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.coverage import area_km2, cell_km, united
 from groundshift.workflows.detecting import TrackResult
@@ -110,7 +115,9 @@ def conclude(
         before = read_inventory(inventory) if inventory.exists() else []
         runs = read_runs(inventory) if inventory.exists() else []
         targets = [with_motion(t, motions.get(t.id, ())) for t in carry_identity(found, before, covered=covered)]
-        write_inventory(inventory, targets, [*runs, run], series)
+        others = read_series(inventory) if inventory.exists() else []
+        targets = keep_evidence(targets, before, OFFSETS)
+        write_inventory(inventory, targets, [*runs, run], [*series, *_of_others(others, results, targets)])
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))
@@ -147,13 +154,25 @@ def conclude(
     )
     names = " and ".join(facts["name"] for facts in looked.values())
     content = _content(config, output, results, targets, failures, first, last, names)
-    content = replace(content, series={name: [m.content() for m in found] for name, found in motions.items()})
+    content = replace(
+        content,
+        series={name: [m.content() for m in found] for name, found in motions.items()},
+        alerts=sped_up(series, runs, last),
+    )
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Compressing what is kept leaves the interpreter to the page.
         kept = pool.submit(write_content, folder / KEPT, content)
         write_report(output.report, content)
         kept.result()
     return output
+
+
+def _of_others(
+    series: Sequence[TargetSeries], results: Sequence[TrackResult], targets: Sequence[Target]
+) -> list[TargetSeries]:
+    """Return those of the series in the inventory that come from elsewhere, as from offsets."""
+    own, names = {r.name for r in results}, {t.id for t in targets}
+    return [s for s in series if s.track not in own and s.target in names]
 
 
 def _follow(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from cyclopts import Parameter
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -42,7 +43,7 @@ _RAIN_BEFORE = 150
 class HazardConfig(Config):
     """What is told of series, and from what."""
 
-    targets: tuple[str, ...] = ()
+    targets: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     """Only these; all by default."""
     rain: Path | None = None
     """Rain: a table (date, millimetres), or gridded netCDF (GPM, ERA5) or a folder of such."""

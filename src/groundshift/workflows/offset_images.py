@@ -201,7 +201,7 @@ def lay_over(config: OffsetsConfig, images: Sequence[AmplitudeImage], reporter: 
     folder = config.output / "ortho"
     ground = ground_of(reference.geometry, dem.longitude, dem.latitude, dem.height, window, name=name)
     amplitude = reference.read(window)
-    if config.scene.register:
+    if config.scene.match_relief:
         try:
             moved = register_to_dem(amplitude, ground, name=name)
         except RegistrationError as error:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from groundshift.detect import Detection, outline
+from groundshift.detect.detection import OFFSETS
 from groundshift.errors import GroundshiftError
 from groundshift.geometry import geocode, map_grid_for, mean_slope_aspect, slope_aspect
 from groundshift.io.amplitude import AmplitudeImage
@@ -26,7 +27,6 @@ from groundshift.workflows.offsets_config import MatchConfig
 from groundshift.workflows.progress import Reporter
 
 __all__ = [
-    "OFFSETS",
     "Motion",
     "Moving",
     "find_moving",
@@ -36,8 +36,6 @@ __all__ = [
     "write_series",
 ]
 
-OFFSETS = "offsets"
-"""Window and detector of places that offsets have found."""
 _SHARE_KNOWN = 0.5
 """Share of the dates that a cell must know to speak for its place."""
 _SLOPE_SMOOTHING = 150.0

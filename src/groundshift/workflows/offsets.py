@@ -1,7 +1,7 @@
 """Offset tracking from settings to results: images laid over each other, matched, inverted; moving places kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shapely import Polygon
 
 from groundshift import __version__
+from groundshift.detect.detection import OFFSETS
 from groundshift.geometry import map_grid_for
 from groundshift.inventory import (
     Run,
@@ -31,12 +32,12 @@ from groundshift.report import ReportContent, SeriesContent, make_layer, write_r
 from groundshift.report.content import TrackContent
 from groundshift.report.layers import Bounds
 from groundshift.types import MapGrid
+from groundshift.workflows.alerting import sped_up
 from groundshift.workflows.config import save_config
 from groundshift.workflows.hazard_series import BACKSCATTER
 from groundshift.workflows.offset_images import choose_reference, find_images, lay_over
 from groundshift.workflows.offset_matches import choose_offset_pairs, match_pairs
 from groundshift.workflows.offset_results import (
-    OFFSETS,
     Motion,
     Moving,
     find_moving,
@@ -128,11 +129,11 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
             started=started, version=__version__, command=command, tracks=(track,), first_date=motion.dates[0],
             last_date=motion.dates[-1], n_pairs=len(matched.pairs), parameters=config.model_dump_json(),
         )  # fmt: skip
-        targets, series, named = _conclude(config, places, motion, run)
+        targets, series, named, earlier = _conclude(config, places, motion, run)
         write_backscatter(config.output / BACKSCATTER, laid, named, config.match.step)
         report = config.output / "offsets.html"
         content = _content(config, targets, series, motion, maps, run, laid.left_out, laid.images)
-        write_report(report, content)
+        write_report(report, replace(content, alerts=sped_up(series, earlier, run.last_date)))
         write_provenance(
             config.output / "provenance.json", checksums,
             {"command": command, "started": started, "settings": config.model_dump(mode="json"),
@@ -145,8 +146,8 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
 
 def _conclude(
     config: OffsetsConfig, places: Sequence[Moving], motion: Motion, run: Run
-) -> tuple[list[Target], list[TargetSeries], dict[str, Moving]]:
-    """Write moving places into the inventory; return those of this run, their series, and places by target."""
+) -> tuple[list[Target], list[TargetSeries], dict[str, Moving], list[Run]]:
+    """Write moving places into the inventory; return those of this run, series, places by target, earlier runs."""
     inventory = config.output / "inventory.gpkg"
     made = make_targets([[p.detection] for p in places], first_seen=run.first_date, last_seen=run.last_date)
     with hold_reviews(inventory):
@@ -162,7 +163,7 @@ def _conclude(
         names = {t.id for t in targets}
         kept = [s for s in old if (s.target, s.track) not in own and s.target in names]
         write_inventory(inventory, targets, [*runs, run], [*kept, *series])
-    return mine, series, named
+    return mine, series, named, runs
 
 
 def _series_of(target: str, place: Moving, motion: Motion, track: str) -> list[TargetSeries]:

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated
 
+from cyclopts import Parameter
 from pydantic import Field, field_validator
 
 from groundshift.workflows.config import SettingError
@@ -28,7 +29,7 @@ class SceneConfig(Config):
     the sensor with most images."""
     area: tuple[float, float, float, float] | None = None
     """West, south, east and north of what is looked at, degrees; all of the reference by default."""
-    register: bool = True
+    match_relief: bool = True
     """Shift the reference to where the elevation model has its relief; without, its orbit is trusted."""
     ortho_search: Annotated[int, Field(ge=4)] = 16
     """Pixels that the geometry of an image may be wrong by."""
@@ -63,11 +64,11 @@ class MatchConfig(Config):
     """Least days between the images of a pair."""
     max_days: Annotated[int, Field(ge=1)] | None = None
     """Most days between images of one sensor; no limit by default."""
-    days_of: tuple[str, ...] = ()
+    days_of: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     """The same for single sensors: SENSOR=LEAST or SENSOR=LEAST:MOST, such as PALSAR=300:600."""
     bridges: Annotated[int, Field(ge=1)] = 3
     """Images on each side of the step from one sensor to the next that are matched with each other."""
-    windows: tuple[Annotated[int, Field(ge=16)], ...] = (64, 96, 128)
+    windows: Annotated[tuple[Annotated[int, Field(ge=16)], ...], Parameter(consume_multiple=True)] = (64, 96, 128)
     """Sides of the windows, pixels of the reference; at each place that of highest signal-to-noise ratio is kept."""
     step: Annotated[int, Field(ge=2)] = 8
     """Pixels from one window to the next."""
