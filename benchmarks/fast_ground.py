@@ -29,6 +29,8 @@ from groundshift.offsets.ortho import orthorectify, resample
 from groundshift.offsets.quality import reject
 from groundshift.types import Window
 
+AREA = (98.684, 31.0675, 98.716, 31.0925)
+"""West, south, east, north: three kilometres around the slide."""
 GAP = (date(2010, 2, 25), date(2015, 7, 27))
 PER_DAY = 1000 / 365.25
 
@@ -39,7 +41,7 @@ def run(work: Path, threads: int, truth: dict) -> None:
     sensor, day = truth["reference"]["sensor"], truth["reference"]["day"]
     for words in (
         ["offsets", work / "made" / "images", "-o", work / "out", "--dem", work / "made" / "dem.tif", "--reference",
-         f"{sensor}={day}", "--days-of", *limits, "--threads", threads],
+         f"{sensor}={day}", "--days-of", *limits, "--area", *AREA, "--search", 16, "--threads", threads],
         ["hazard", work / "out"],
     ):  # fmt: skip
         failed = groundshift([str(word) for word in words])

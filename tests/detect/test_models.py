@@ -67,7 +67,7 @@ def test_settings_name_the_default_model_and_use_it_as_soon_as_it_is_shipped():
     assert DetectConfig().detector == ("network" if DEFAULT_MODEL in list_models() else "rules")
 
 
-OTHERS = {"bowlnet": BowlNetwork, "ddnet": BowlNetwork, "punet": BowlNetwork, "masknet": MaskNetwork}
+OTHERS = {"bowlnet": BowlNetwork, "ddnet": BowlNetwork, "punet": BowlNetwork, "masknet": MaskNetwork, "slidenet": SegmentNetwork}
 """Which class opens models that are no detectors."""
 
 
