@@ -6,9 +6,11 @@ import re
 import pytest
 
 from groundshift.detect.bowl_network import BowlNetwork
+from groundshift.detect.fringe_scan import FringeScanner
 from groundshift.detect.mask_network import MaskNetwork
 from groundshift.detect.models import DEFAULT_MODEL, WEIGHTS, checksum, find_model, list_models, read_checksums
 from groundshift.detect.network import NetworkDetector
+from groundshift.detect.segments import SegmentNetwork
 from groundshift.errors import DamagedFileError, MissingFileError
 from groundshift.workflows.config import DetectConfig
 
@@ -67,7 +69,13 @@ def test_settings_name_the_default_model_and_use_it_as_soon_as_it_is_shipped():
     assert DetectConfig().detector == ("network" if DEFAULT_MODEL in list_models() else "rules")
 
 
-OTHERS = {"bowlnet": BowlNetwork, "ddnet": BowlNetwork, "punet": BowlNetwork, "masknet": MaskNetwork, "slidenet": SegmentNetwork}
+OTHERS = {
+    "bowlnet": BowlNetwork,
+    "ddnet": BowlNetwork,
+    "punet": BowlNetwork,
+    "masknet": MaskNetwork,
+    "slidenet": SegmentNetwork,
+}
 """Which class opens models that are no detectors."""
 
 

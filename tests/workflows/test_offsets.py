@@ -164,6 +164,13 @@ def test_a_dry_run_says_what_would_be_done(made, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_info_tells_amplitude_images(made, capsys):
+    assert main(["info", str(made[0] / "images"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["amplitude_images"], told["sensors"]) == (7, {"PALSAR": 3, "PALSAR-2": 4})
+    assert told["images"][0].startswith("2009-01-01 PALSAR: 420 x 220 pixels, slant range ")
+
+
 def _fails(words, capsys):
     assert main([str(w) for w in words]) == 1
     lines = capsys.readouterr().err.strip().splitlines()

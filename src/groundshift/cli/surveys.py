@@ -49,7 +49,9 @@ __all__ = ["conclude", "detect", "info", "preview", "stack", "survey"]
 
 
 def info(
-    path: Annotated[Path, Parameter(help="Folder or file of interferograms, or of single-look images.")],
+    path: Annotated[
+        Path, Parameter(help="Folder or file of interferograms, of single-look images, or of amplitude images.")
+    ],
     *,
     product: Product = None,
     pattern: Pattern = None,
@@ -65,8 +67,15 @@ def info(
     if not path.exists():
         raise MissingFileError(f"{path}: no such file or folder; check the spelling")
     from groundshift.workflows.inputs import open_input
-    from groundshift.workflows.inspect import describe, draw_network
+    from groundshift.workflows.inspect import describe, describe_images, draw_network, holds_only_amplitudes
 
+    if network is None and holds_only_amplitudes(path, product):
+        images = describe_images(path, product)
+        if as_json:
+            print_json(images)
+        else:
+            print_facts(images)
+        return 1 if images["skipped"] else 0
     settings = SurveyConfig(
         inputs=(path,), output=Path("."), product=product, pattern=pattern, wavelength=wavelength
     )  # fmt: skip

@@ -8,14 +8,16 @@ import numpy as np
 
 from groundshift.errors import GroundshiftError
 from groundshift.io import InterferogramStack
+from groundshift.io.amplitudes import holds_amplitudes, open_amplitudes
 from groundshift.io.incoherent import holds_only_noise
-from groundshift.io.recognise import READERS
+from groundshift.io.open_slcs import holds_slcs
+from groundshift.io.recognise import READERS, holds_interferograms
 from groundshift.pairs import date_graph
 from groundshift.report import network_figure, save_figure
 from groundshift.types import MapGrid
 from groundshift.workflows.maps import is_located
 
-__all__ = ["describe", "draw_network"]
+__all__ = ["describe", "describe_images", "draw_network", "holds_only_amplitudes"]
 
 _PIXELS = 30_000_000
 """So many are read to find the pairs that are noise: all of a small stack, some pairs of a large one."""
@@ -64,6 +66,45 @@ def describe(stack: InterferogramStack) -> dict[str, Any]:
         "warnings": [*(p.message for p in stack.problems if not p.skipped), *_noise(stack)],
     }
     return facts
+
+
+def holds_only_amplitudes(path: Path, product: str | None) -> bool:
+    """Whether a path holds amplitude images with geometry, and neither interferograms nor co-registered images."""
+    others = holds_interferograms(path, product) or holds_slcs(path, product)
+    return not others and holds_amplitudes(path, product)
+
+
+def describe_images(path: Path, product: str | None) -> dict[str, Any]:
+    """Return the facts of amplitude images in the order in which they are shown, as plain values.
+
+    Raises
+    ------
+    GroundshiftError
+        If none can be used.
+    """
+    found = open_amplitudes(path, product=product)
+    shown = []
+    for image in found.images:
+        geometry = image.geometry
+        middle = geometry.times((geometry.shape[0] - 1) / 2)
+        column = np.array((geometry.shape[1] - 1) / 2)
+        shown.append(
+            f"{image.day} {image.sensor}: {geometry.shape[0]} x {geometry.shape[1]} pixels, slant range "
+            f"{float(geometry.axis.distance(column, middle)) / 1000:.1f} km in steps of "
+            f"{float(geometry.axis.metres(column, middle)):.2f} m, {'calibrated' if image.calibration else 'relative'}"
+        )
+    days = [image.day for image in found.images]
+    return {
+        "path": str(path),
+        "amplitude_images": len(found.images),
+        "products": sorted({image.product for image in found.images}),
+        "sensors": {s: sum(i.sensor == s for i in found.images) for s in sorted({i.sensor for i in found.images})},
+        "wavelengths_m": sorted({f"{i.geometry.wavelength:.4f}" for i in found.images}),
+        "first_date": str(min(days)),
+        "last_date": str(max(days)),
+        "images": shown,
+        "skipped": [problem.message for problem in found.problems],
+    }
 
 
 def draw_network(stack: InterferogramStack, path: Path) -> None:
