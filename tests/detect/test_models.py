@@ -70,12 +70,9 @@ def test_settings_name_the_default_model_and_use_it_as_soon_as_it_is_shipped():
 
 
 OTHERS = {
-    "bowlnet": BowlNetwork,
-    "ddnet": BowlNetwork,
-    "punet": BowlNetwork,
-    "masknet": MaskNetwork,
-    "slidenet": SegmentNetwork,
-}
+    "bowlnet": BowlNetwork, "ddnet": BowlNetwork, "fringes": FringeScanner, "masknet": MaskNetwork,
+    "punet": BowlNetwork, "slidenet": SegmentNetwork,
+}  # fmt: skip
 """Which class opens models that are no detectors."""
 
 
