@@ -22,6 +22,8 @@ from baige import REFERENCE, make
 from groundshift.cli import main as groundshift
 from groundshift.geometry.orbits import earth_fixed
 from groundshift.hazard.creep import creep_stages
+from groundshift.inventory import read_inventory
+from groundshift.inventory.geopackage import read_series
 from groundshift.io.amplitudes import open_amplitudes
 from groundshift.offsets.lookup import ground_of, lookup_table
 from groundshift.offsets.matching import match
@@ -70,12 +72,13 @@ def judge(work: Path, truth: dict) -> None:
             found, true = float(series[f"{part}_displacement"].values[-1][at]), point[f"{part}_m"]
             told.append(f"{found:7.2f} ({true:6.2f}, {100 * (found / true - 1):+5.1f} %)")
         print(f"{name:>4} {told[0]:>18} {told[1]:>18}")
-    at = nearest(series, truth["points"]["P2"])
-    moved = series.los_displacement.values[(slice(None), *at)].astype(float)
-    sigma = series.los_sigma.values[(slice(None), *at)].astype(float)
+    target = max(read_inventory(work / "out" / "inventory.gpkg"), key=lambda t: t.area_m2)
+    (told,) = (s for s in read_series(work / "out" / "inventory.gpkg") if s.target == target.id and "los" in s.track)
+    days, moved, sigma = told.dates.tolist(), told.displacement_mm / 1000, told.sigma_mm / 1000
+    print(f"targets: {len(read_inventory(work / 'out' / 'inventory.gpkg'))}; fastest: {moved[-1]:.2f} m in all")
     stages = creep_stages(days, moved, sigma)
     true_rates, bounds = truth["rates_mm_per_day"], [date.fromisoformat(d) for d in truth["boundaries"]]
-    print(f"stages at P2: {len(stages.stages)} (true {len(true_rates)}), accelerating: {stages.accelerating}")
+    print(f"stages of the target: {len(stages.stages)} (true {len(true_rates)}), accelerating: {stages.accelerating}")
     for stage in stages.stages:
         print(
             f"  from {stage.start} ({stage.start_early} to {stage.start_late}): {abs(stage.rate) * PER_DAY:5.1f} +- "

@@ -30,7 +30,7 @@ def hazard(
     check_paths(folder, [], [source, *others])
     with Reporter(quiet=quiet or as_json) as reporter:
         done = run_hazard(source, folder, config, reporter)
-        reporter.say(f"{count_of(len(done.facts), 'series')} told, {count_of(len(done.alerts), 'alert')}: {done.page}")
+        reporter.say(f"{len(done.facts)} series told, {count_of(len(done.alerts), 'alert')}: {done.page}")
     if as_json:
         print_json({
             "output": str(done.folder), "page": str(done.page), "alerts": [a._asdict() for a in done.alerts],

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from groundshift.io.amplitude import AmplitudeImage
 from groundshift.io.atomic import atomic_path, write_text
 from groundshift.io.rasters import write_geotiff
 from groundshift.offsets.inversion import OffsetSeries, invert_offsets
+from groundshift.types import Pair
 from groundshift.workflows.offset_images import Laid
 from groundshift.workflows.offset_matches import Cells, Matched
 from groundshift.workflows.offsets_config import MatchConfig
@@ -52,6 +53,8 @@ class Motion:
     """Towards the satellite."""
     azimuth: OffsetSeries
     """Against the flight."""
+    own_sigma: tuple[NDArray[np.float32], NDArray[np.float32]]
+    """(date, y, x) metres, line of sight and azimuth: the error that is a date's own, beside all others."""
     still: tuple[float, float]
     """Scatter of the rates of stable ground, m/yr: along the line of sight, along azimuth."""
 
@@ -82,7 +85,8 @@ def follow_cells(matched: Matched) -> Motion:
     pairs = [one.pair for one in matched.pairs]
     los = invert_offsets(matched.los, matched.los_sigma, pairs)
     azimuth = invert_offsets(matched.azimuth, matched.azimuth_sigma, pairs)
-    return Motion(matched.cells, los, azimuth, (_scatter(los.rate), _scatter(azimuth.rate)))
+    own = (_own_sigma(los, matched.los_sigma, pairs), _own_sigma(azimuth, matched.azimuth_sigma, pairs))
+    return Motion(matched.cells, los, azimuth, own, (_scatter(los.rate), _scatter(azimuth.rate)))
 
 
 def find_moving(motion: Motion, config: MatchConfig, track: str, reporter: Reporter) -> list[Moving]:
@@ -100,6 +104,7 @@ def find_moving(motion: Motion, config: MatchConfig, track: str, reporter: Repor
     parts, number = ndimage.label(moves, _EIGHT)
     terrain = slope_aspect(motion.cells.height.astype(np.float32), motion.cells.grid, smoothing=_SLOPE_SMOOTHING)
     known = np.isfinite(motion.los.displacement).mean(axis=0) >= _SHARE_KNOWN
+    whole = (motion.los.groups.min(axis=0) == 1) & (motion.los.groups.max(axis=0) == 1)
     found = []
     for k, box in enumerate(ndimage.find_objects(parts, number), start=1):
         mask = parts == k
@@ -110,7 +115,11 @@ def find_moving(motion: Motion, config: MatchConfig, track: str, reporter: Repor
         except GroundshiftError as error:
             reporter.warn(f"a moving place left out: {error}")
             continue
-        at = np.unravel_index(int(np.argmax(np.where(mask & known, speed, -1.0))), mask.shape)
+        # Of one window the highest rate is the luckiest; its neighbours see nearly the same ground.
+        calm = ndimage.median_filter(np.nan_to_num(speed), 3)
+        # Across a gap that no pair of a window bridges its motion is not known.
+        told = next(part for part in (mask & known & whole, mask & known) if part.any())
+        at = np.unravel_index(int(np.argmax(np.where(told, calm, -1.0))), mask.shape)
         under = mean_slope_aspect(terrain, mask)
         rates, sigmas = motion.los.rate[mask], errors[0][mask]
         best = float(np.nanmax(deviation[mask]))
@@ -204,6 +213,22 @@ def write_backscatter(path: Path, laid: Laid, places: Mapping[str, Moving], step
 
 def _said(units: str, long_name: str) -> dict[str, str]:
     return {"units": units, "long_name": long_name}
+
+
+def _own_sigma(series: OffsetSeries, sigma: NDArray[np.float32], pairs: Sequence[Pair]) -> NDArray[np.float32]:
+    """Return the standard error of each date if all others are known, (date, y, x), scaled by the misfit above one.
+
+    That of the displacement holds the error of the first date as well, which all others share: no change of the rate
+    comes of it.
+    """
+    weight = np.nan_to_num(sigma.astype(np.float64) ** -2, nan=0.0, posinf=0.0)
+    total = np.zeros(series.displacement.shape)
+    for pair, own in zip(pairs, weight, strict=True):
+        for day in (pair.reference, pair.secondary):
+            total[series.dates.index(day)] += own
+    misfit = np.maximum(np.nan_to_num(series.chi_square, nan=1.0), 1.0)
+    found = np.sqrt(np.divide(misfit, total, out=np.full(total.shape, np.nan), where=total > 0))
+    return np.where(np.isfinite(series.displacement), found, np.nan).astype(np.float32)
 
 
 def _scatter(rates: NDArray[np.float32]) -> float:

@@ -167,14 +167,19 @@ def _conclude(
 
 
 def _series_of(target: str, place: Moving, motion: Motion, track: str) -> list[TargetSeries]:
-    """Return what the cell that has moved farthest did, both components."""
+    """Return what the window that moves fastest did, and those around it, both components."""
     y, x = place.fastest
+    around = np.s_[:, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
     found = []
-    for part, whole in (("los", motion.los), ("azimuth", motion.azimuth)):
-        known = np.isfinite(whole.displacement[:, y, x])
+    for part, whole, own in (
+        ("los", motion.los, motion.own_sigma[0]),
+        ("azimuth", motion.azimuth, motion.own_sigma[1]),
+    ):
+        cells = whole.displacement[around].reshape(len(whole.dates), -1).astype(np.float64)
+        known = np.isfinite(cells).any(axis=1)
         days = np.array(whole.dates, "datetime64[D]")[known]
-        moved = _MM * whole.displacement[known, y, x].astype(np.float64)
-        sigma = _MM * whole.sigma[known, y, x].astype(np.float64)
+        moved = _MM * np.nanmedian(cells[known], axis=1)
+        sigma = _MM * np.nanmedian(own[around].reshape(len(whole.dates), -1)[known], axis=1).astype(np.float64)
         found.append(TargetSeries(target, f"{track} {part}", days, moved - moved[0], sigma))
     return found
 

@@ -84,8 +84,8 @@ class MatchConfig(Config):
     """Ground moves that is faster than so many standard errors of stable ground..."""
     least_speed: Annotated[float, Field(ge=0)] = 0.1
     """... and than this, metres per year."""
-    least_cells: Annotated[int, Field(ge=1)] = 6
-    """Windows that hang together and move, at least, for a target."""
+    least_cells: Annotated[int, Field(ge=1)] = 16
+    """Windows that hang together and move, at least, for a target: neighbours overlap, and err together."""
 
     @field_validator("days_of")
     @classmethod
