@@ -112,6 +112,7 @@ def test_the_body_is_the_only_target_and_has_both_series(made, done):
     (target,) = read_inventory(done / "inventory.gpkg")
     assert target.geometry.contains(target.geometry.centroid.__class__(LON, LAT))
     assert target.velocity_los_mm_yr < 0.7 * 1000 * los < 0
+    assert target.behaviour == "steady"
     series = {one.track: one for one in read_series(done / "inventory.gpkg")}
     assert set(series) == {"PALSAR+PALSAR-2 los", "PALSAR+PALSAR-2 azimuth"}
     years = (DATES["PALSAR-2"][-1] - DATES["PALSAR"][0]).days / 365.25

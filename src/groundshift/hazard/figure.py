@@ -113,7 +113,7 @@ def hazard_figure(
     axes[-1].xaxis.set_major_locator(locator)
     axes[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # unannotated
     figure.align_ylabels(axes)
-    axes[0].set_title(title, parse_math=False, fontsize=10, loc="left", pad=18)
+    axes[0].set_title(title, parse_math=False, fontsize=10, loc="left", pad=30)
     return figure
 
 

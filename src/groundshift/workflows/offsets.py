@@ -14,6 +14,7 @@ from shapely import Polygon
 from groundshift import __version__
 from groundshift.detect.detection import OFFSETS
 from groundshift.geometry import map_grid_for
+from groundshift.hazard.creep import creep_stages
 from groundshift.inventory import (
     Run,
     Target,
@@ -95,8 +96,8 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
     """Follow fast ground by the offsets of amplitude images.
 
     Leaves `inventory.gpkg`, `offsets.html`, `offsets.nc` (series of all windows), maps of rates and displacements,
-    `images.csv`, `pairs.csv`, `offsets.yaml`, `provenance.json`, and what a later run goes on from in `ortho/` and
-    `pairs/`. Targets that others have left in the folder are joined with those found here.
+    `images.csv`, `pairs.csv`, `backscatter.csv`, `offsets.yaml`, `offsets.provenance.json`, and what a later run goes
+    on from in `ortho/` and `pairs/`. Targets that others have left in the folder are joined with those found here.
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
         content = _content(config, targets, series, motion, maps, run, laid.left_out, laid.images)
         write_report(report, replace(content, alerts=sped_up(series, earlier, run.last_date)))
         write_provenance(
-            config.output / "provenance.json", checksums,
+            config.output / "offsets.provenance.json", checksums,
             {"command": command, "started": started, "settings": config.model_dump(mode="json"),
              "pairs": {track: len(matched.pairs)}},
         )  # fmt: skip
@@ -159,11 +160,24 @@ def _conclude(
         owner = {id(d): t.id for t in mine for d in t.detections}
         named = {owner[id(p.detection)]: p for p in places if id(p.detection) in owner}
         series = [one for name, place in named.items() for one in _series_of(name, place, motion, run.tracks[0])]
+        targets = [_with_course(t, series) for t in targets]
+        mine = [t for t in targets if t.id in named]
         own = {(one.target, one.track) for one in series}
         names = {t.id for t in targets}
         kept = [s for s in old if (s.target, s.track) not in own and s.target in names]
         write_inventory(inventory, targets, [*runs, run], [*kept, *series])
     return mine, series, named, runs
+
+
+def _with_course(target: Target, series: Sequence[TargetSeries]) -> Target:
+    """Return a target with the behaviour that its series along the line of sight tells; as it was without one."""
+    for one in series:
+        if one.target == target.id and one.track.endswith(" los"):
+            stages = creep_stages(one.dates.tolist(), one.displacement_mm / _MM, one.sigma_mm / _MM)
+            if stages.accelerating:
+                return replace(target, behaviour="accelerating")
+            return replace(target, behaviour="steady" if len(stages.stages) == 1 else "unclear")
+    return target
 
 
 def _series_of(target: str, place: Moving, motion: Motion, track: str) -> list[TargetSeries]:
@@ -232,7 +246,7 @@ def _content(
 
 def _facts(series: TargetSeries) -> dict[str, str]:
     """Say in words how far the fastest window has moved."""
-    moved, sigma = series.displacement_mm[-1] / _MM, series.sigma_mm[-1] / _MM
+    moved, sigma = series.displacement_mm[-1] / _MM, float(np.hypot(*series.sigma_mm[[0, -1]])) / _MM
     way = "against the flight" if series.track.endswith("azimuth") else "towards the satellite"
     return {"Moved in all": f"{moved:+.2f} ± {sigma:.2f} m {way}, in the window that moves fastest"}
 
