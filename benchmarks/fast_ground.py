@@ -105,10 +105,10 @@ def draw(path: Path, series: xarray.Dataset, days: list, moved: np.ndarray, sigm
         figure.colorbar(shown, ax=axes, label=f"{part}, m/yr")
         axes.axis("off")
     axes = figure.axes[2]
-    axes.errorbar(days, moved, sigma, fmt="o", ms=3, label="found at P2")
+    axes.errorbar(days, moved, sigma, fmt="o", ms=3, label="found, fastest window")
     shares = [(date.fromisoformat(i["day"]), i["share"]) for i in truth["images"]]
     shares.sort()
-    axes.plot([d for d, _ in shares], [truth["points"]["P2"]["los_m"] * s for _, s in shares], lw=1, label="true")
+    axes.plot([d for d, _ in shares], [truth["points"]["P2"]["los_m"] * s for _, s in shares], lw=1, label="true at P2")
     axes.set_ylabel("towards the satellite, m")
     axes.legend()
     figure.savefig(path, dpi=110)
