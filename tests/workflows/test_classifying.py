@@ -22,7 +22,7 @@ from groundshift.io import open_stack  # noqa: E402
 from groundshift.workflows import classifying  # noqa: E402
 from groundshift.workflows.classifying import preview_classify, run_classify  # noqa: E402
 from groundshift.workflows.config import SettingError  # noqa: E402
-from groundshift.workflows.fringe_config import ClassifyConfig, FringeInputConfig, PlaceConfig, ScanConfig  # noqa: E402
+from groundshift.workflows.fringe_config import ClassifyConfig, FoundConfig, FringeInputConfig, ScanConfig  # noqa: E402
 from groundshift.workflows.fringe_pixels import FringePixels  # noqa: E402
 from groundshift.workflows.progress import Reporter  # noqa: E402
 
@@ -70,7 +70,7 @@ def model(tmp_path_factory):
 def settings(tmp_path, model):
     def make(*inputs, take=None, **places):
         return ClassifyConfig(
-            inputs=inputs, output=tmp_path / "out", scan=ScanConfig(model=model), places=PlaceConfig(**places),
+            inputs=inputs, output=tmp_path / "out", scan=ScanConfig(model=model), places=FoundConfig(**places),
             take=FringeInputConfig(**{"large_scale": 0, **(take or {})}),
         )  # fmt: skip
 

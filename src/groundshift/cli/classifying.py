@@ -36,6 +36,7 @@ from groundshift.training.fringes.config import (
 from groundshift.workflows.config import merged
 from groundshift.workflows.fringe_config import (
     ClassifyConfig,
+    FoundConfig,
     FringeEvaluationConfig,
     FringeInputConfig,
     FringeMakeConfig,
@@ -62,7 +63,7 @@ def classify(
     wavelength: Wavelength = None,
     take: Annotated[FringeInputConfig | None, Flat] = None,
     scan: Annotated[ScanConfig | None, Flat] = None,
-    places: Annotated[PlaceConfig | None, Flat] = None,
+    places: Annotated[FoundConfig | None, Flat] = None,
     dry_run: DryRun = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
