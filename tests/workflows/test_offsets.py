@@ -172,6 +172,20 @@ def test_info_tells_amplitude_images(made, capsys):
     assert told["images"][0].startswith("2009-01-01 PALSAR: 420 x 220 pixels, slant range ")
 
 
+def test_names_of_sensors_lead_nowhere(made, tmp_path):
+    folder, images = made[0], tmp_path / "images"
+    images.mkdir()
+    for path in (folder / "images").glob("PALSAR-2_201[56]0101*"):
+        (images / path.name).write_bytes(path.read_bytes())
+    for path in images.glob("*.yaml"):
+        path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "sensor": "../../<b>radar"}))
+    words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", "--windows", "32", "-q"]
+    assert main([str(w) for w in words]) == 0
+    names = sorted(path.name for path in (tmp_path / "out" / "ortho").glob("*.tif"))
+    assert names == ["-b-radar_20150101.tif", "-b-radar_20160101.tif"]
+    assert "<b>radar" not in (tmp_path / "out" / "offsets.html").read_text()
+
+
 def _fails(words, capsys):
     assert main([str(w) for w in words]) == 1
     lines = capsys.readouterr().err.strip().splitlines()

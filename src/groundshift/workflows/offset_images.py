@@ -5,6 +5,7 @@ import hashlib
 import io
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from groundshift.workflows.resume import SourceFile
 __all__ = ["Dem", "Laid", "choose_reference", "find_images", "lay_over", "looked_at", "read_dem"]
 
 _MARKS = "marks.json"
+_UNSAFE = re.compile(r"[^A-Za-z0-9-]+")
 _PART = 200
 """Nodes of the elevation model along a side, at least, that tell which part of the reference an area is."""
 
@@ -61,7 +63,8 @@ class Laid:
 
     def path(self, image: AmplitudeImage) -> Path:
         """Where an image lies."""
-        return self.folder / f"{image.sensor}_{image.day:%Y%m%d}.tif"
+        sensor = _UNSAFE.sub("-", image.sensor)  # as files of all kinds give it
+        return self.folder / f"{sensor}_{image.day:%Y%m%d}.tif"
 
     def read(self, image: AmplitudeImage) -> NDArray[np.float32]:
         """Read an image, (y, x) amplitude, zero without data.
