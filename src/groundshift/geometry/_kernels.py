@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from groundshift.geometry._cells import box_of, corners_of
+
 __all__ = ["fill_cells", "scan_lines"]
 
 
@@ -91,22 +93,12 @@ def fill_cells(
     height, width = out_y.shape
     for i in range(rows.size - 1):
         for j in range(columns.size - 2, -1, -1):
-            low_y = min(map_y[i, j], map_y[i, j + 1], map_y[i + 1, j], map_y[i + 1, j + 1])
-            high_y = max(map_y[i, j], map_y[i, j + 1], map_y[i + 1, j], map_y[i + 1, j + 1])
-            low_x = min(map_x[i, j], map_x[i, j + 1], map_x[i + 1, j], map_x[i + 1, j + 1])
-            high_x = max(map_x[i, j], map_x[i, j + 1], map_x[i + 1, j], map_x[i + 1, j + 1])
-            total = map_y[i, j] + map_y[i, j + 1] + map_y[i + 1, j] + map_y[i + 1, j + 1]
-            total += map_x[i, j] + map_x[i, j + 1] + map_x[i + 1, j] + map_x[i + 1, j + 1]
-            if not np.isfinite(total) or high_y - low_y > longest or high_x - low_x > longest:
-                continue
-            first_y, last_y = max(0, int(np.ceil(low_y))), min(height - 1, int(np.floor(high_y)))
-            first_x, last_x = max(0, int(np.ceil(low_x))), min(width - 1, int(np.floor(high_x)))
-            if first_y > last_y or first_x > last_x:
+            first_y, last_y, first_x, last_x, side = box_of(map_y, map_x, i, j, height, width)
+            if first_y > last_y or side > longest:
                 continue
             for half in range(2):
                 # Corner o with its neighbours along rows (a) and along columns (b).
-                oi, oj = (i, j) if half == 0 else (i + 1, j + 1)
-                ai, bj = (i + 1, j + 1) if half == 0 else (i, j)
+                oi, oj, ai, bj = corners_of(i, j, half)
                 ay, ax = map_y[ai, oj] - map_y[oi, oj], map_x[ai, oj] - map_x[oi, oj]
                 by, bx = map_y[oi, bj] - map_y[oi, oj], map_x[oi, bj] - map_x[oi, oj]
                 area = ay * bx - ax * by

@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from groundshift.checks import check_shape
+from groundshift.geometry._cells import box_of, corners_of
 
 __all__ = ["LookupInverter", "invert_lookup"]
 
@@ -107,24 +108,12 @@ def _draw(
     height, width = sums.shape[1:]
     for i in range(line.shape[0] - 1):
         for j in range(line.shape[1] - 1):
-            low_y = min(line[i, j], line[i, j + 1], line[i + 1, j], line[i + 1, j + 1])
-            high_y = max(line[i, j], line[i, j + 1], line[i + 1, j], line[i + 1, j + 1])
-            low_x = min(column[i, j], column[i, j + 1], column[i + 1, j], column[i + 1, j + 1])
-            high_x = max(column[i, j], column[i, j + 1], column[i + 1, j], column[i + 1, j + 1])
-            total = line[i, j] + line[i, j + 1] + line[i + 1, j] + line[i + 1, j + 1]
-            total += column[i, j] + column[i, j + 1] + column[i + 1, j] + column[i + 1, j + 1]
-            if not np.isfinite(total) or high_y - low_y > _LONGEST or high_x - low_x > _LONGEST:
-                continue
-            if high_y < 0 or high_x < 0 or low_y > height - 1 or low_x > width - 1:
-                continue
-            first_y, last_y = max(0, int(np.ceil(low_y))), min(height - 1, int(np.floor(high_y)))
-            first_x, last_x = max(0, int(np.ceil(low_x))), min(width - 1, int(np.floor(high_x)))
-            if first_y > last_y or first_x > last_x:
+            first_y, last_y, first_x, last_x, longest = box_of(line, column, i, j, height, width)
+            if first_y > last_y or longest > _LONGEST:
                 continue
             for half in range(2):
                 # Corner o of the right angle on the map, a its neighbour along rows, b along columns.
-                oi, oj = (i, j) if half == 0 else (i + 1, j + 1)
-                ai, bj = (i + 1, j + 1) if half == 0 else (i, j)
+                oi, oj, ai, bj = corners_of(i, j, half)
                 ay, ax = line[ai, oj] - line[oi, oj], column[ai, oj] - column[oi, oj]
                 by, bx = line[oi, bj] - line[oi, oj], column[oi, bj] - column[oi, oj]
                 area = ay * bx - ax * by

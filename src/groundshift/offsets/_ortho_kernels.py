@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from groundshift.geometry._cells import box_of, corners_of
+
 __all__ = ["TAPS", "add_area", "draw_ground", "interpolate", "mark_shadow"]
 
 TAPS = 8
@@ -31,25 +33,14 @@ def draw_ground(
     rows, columns = layover.shape
     for i in range(line.shape[0] - 1):
         for j in range(line.shape[1] - 1):
-            low_y = min(line[i, j], line[i, j + 1], line[i + 1, j], line[i + 1, j + 1])
-            high_y = max(line[i, j], line[i, j + 1], line[i + 1, j], line[i + 1, j + 1])
-            low_x = min(column[i, j], column[i, j + 1], column[i + 1, j], column[i + 1, j + 1])
-            high_x = max(column[i, j], column[i, j + 1], column[i + 1, j], column[i + 1, j + 1])
-            total = line[i, j] + line[i, j + 1] + line[i + 1, j] + line[i + 1, j + 1]
-            total += column[i, j] + column[i, j + 1] + column[i + 1, j] + column[i + 1, j + 1]
-            total += height[i, j] + height[i, j + 1] + height[i + 1, j] + height[i + 1, j + 1]
-            if not np.isfinite(total):
+            first_y, last_y, first_x, last_x, _ = box_of(line, column, i, j, rows, columns)
+            if first_y > last_y:
                 continue
-            if high_y < 0 or high_x < 0 or low_y > rows - 1 or low_x > columns - 1:
-                continue
-            first_y, last_y = max(0, int(np.ceil(low_y))), min(rows - 1, int(np.floor(high_y)))
-            first_x, last_x = max(0, int(np.ceil(low_x))), min(columns - 1, int(np.floor(high_x)))
-            if first_y > last_y or first_x > last_x:
+            if not np.isfinite(height[i, j] + height[i, j + 1] + height[i + 1, j] + height[i + 1, j + 1]):
                 continue
             for half in range(2):
                 # Corner o with its neighbours along rows (a) and along columns (b).
-                oi, oj = (i, j) if half == 0 else (i + 1, j + 1)
-                ai, bj = (i + 1, j + 1) if half == 0 else (i, j)
+                oi, oj, ai, bj = corners_of(i, j, half)
                 ay, ax = line[ai, oj] - line[oi, oj], column[ai, oj] - column[oi, oj]
                 by, bx = line[oi, bj] - line[oi, oj], column[oi, bj] - column[oi, oj]
                 area = ay * bx - ax * by

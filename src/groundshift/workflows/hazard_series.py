@@ -70,9 +70,8 @@ def find_series(source: Path, targets: Sequence[str] = ()) -> list[PlaceSeries]:
             raise MissingFileError(
                 f"{source}: no inventory.gpkg here; give the folder of a survey, or a .csv of a series"
             )
-        middles = {
-            t.id: (float(t.geometry.centroid.x), float(t.geometry.centroid.y)) for t in read_inventory(inventory)
-        }
+        centres = {t.id: t.geometry.centroid for t in read_inventory(inventory)}
+        middles = {name: (float(centre.x), float(centre.y)) for name, centre in centres.items()}
         found = [
             PlaceSeries(s.target, s.track, s.dates, s.displacement_mm * 1e-3, s.sigma_mm * 1e-3, middles.get(s.target))
             for s in read_series(inventory)
@@ -97,15 +96,16 @@ def read_backscatter(path: Path) -> dict[str, tuple[list[date], NDArray[np.float
     rows: dict[str, list[tuple[date, float]]] = {}
     for number, row in _rows(path, ("date", "db")):
         rows.setdefault(row.get("target", ""), []).append((_day(path, number, row), _value(path, number, row["db"])))
-    return {
-        name: ([day for day, _ in sorted(told)], np.array([db for _, db in sorted(told)]))
-        for name, told in rows.items()
-    }
+    found = {}
+    for name, told in rows.items():
+        told.sort()
+        found[name] = ([day for day, _ in told], np.array([decibels for _, decibels in told]))
+    return found
 
 
 def _table(path: Path) -> list[PlaceSeries]:
     """Read a table of series."""
-    rows = list(_rows(path, ("date",)))
+    rows = _rows(path, ("date",))
     head = list(rows[0][1]) if rows else []
     moved = next((n for n in head if n.startswith("displacement_") and n[12:] in _METRES), None)
     if moved is None:
