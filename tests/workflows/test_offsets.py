@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -10,11 +10,13 @@ import rasterio
 import xarray
 import yaml
 from affine import Affine
+from shapely import Point
+from tests.workflows.moving import make_target
 
 from groundshift.cli import main
 from groundshift.geometry.orbits import earth_fixed
 from groundshift.geometry.radar import seen_from
-from groundshift.inventory import read_inventory, read_runs, write_inventory
+from groundshift.inventory import Run, read_inventory, read_runs, write_inventory
 from groundshift.inventory.geopackage import read_series
 from groundshift.io.amplitudes_plain import write_plain
 from groundshift.io.rasters import write_geotiff
@@ -22,6 +24,9 @@ from groundshift.simulate.amplitude import coherence_in_time, draw_speckle, simu
 from groundshift.simulate.amplitude_ground import SimulatedGround, draw_reflectivity
 from groundshift.simulate.amplitude_passes import PALSAR, PALSAR_2, local_axes, make_pass
 from groundshift.types import MapGrid
+from groundshift.workflows.config import SurveyConfig
+from groundshift.workflows.fast_targets import follow_fast
+from groundshift.workflows.progress import Reporter
 
 LON, LAT, HEIGHT = 98.7, 31.08, 3000.0
 STEP = 1 / 3600 / 2
@@ -140,6 +145,31 @@ def test_a_second_run_makes_nothing_again_and_names_the_target_alike(made, done)
     assert before == after
     assert [t.id for t in read_inventory(done / "inventory.gpkg")] == names
     assert len(read_runs(done / "inventory.gpkg")) == 2
+
+
+@pytest.mark.slow
+def test_a_target_too_fast_for_phase_is_followed_and_joins_the_inventory_of_the_survey(made, tmp_path):
+    folder, los, _ = made
+    seen = make_target(Point(LON, LAT).buffer(0.001))
+    slow = make_target(Point(LON + 1, LAT).buffer(0.001), name="elsewhr")
+    run = Run(datetime.now(UTC), "0", "survey", ("T1",), date(2015, 1, 1), date(2016, 7, 1), 10)
+    write_inventory(tmp_path / "inventory.gpkg", [seen, slow], [run])
+    config = SurveyConfig(
+        inputs=(folder,), output=tmp_path, mask={"dem": folder / "dem.tif"},
+        fast={"amplitudes": [folder / "images"], "amplitude_days": 100, "amplitude_days_of": ["PALSAR=300"]},
+    )  # fmt: skip
+    with Reporter(quiet=True) as reporter:
+        told = follow_fast([seen, slow], {seen.id: "T1: lost"}, config, reporter, "survey")
+    assert told[1] == (
+        f"{seen.id}: followed by 7 amplitude images, which show 1 moving place: fast/{seen.id}/offsets.html"
+    )
+    kept = {t.id: t for t in read_inventory(tmp_path / "inventory.gpkg")}
+    assert set(kept) == {seen.id, slow.id}
+    assert kept[slow.id].detections == slow.detections
+    assert kept[seen.id].tracks == ("PALSAR+PALSAR-2", "T1")
+    assert kept[seen.id].velocity_los_mm_yr < 0.7 * 1000 * los < 0
+    assert {s.target for s in read_series(tmp_path / "inventory.gpkg")} == {seen.id}
+    assert not (tmp_path / "fast" / seen.id / "inventory.gpkg").exists()
 
 
 @pytest.mark.slow

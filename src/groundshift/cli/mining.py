@@ -32,6 +32,7 @@ from groundshift.workflows.config import (
     BowlConfig,
     ClusterConfig,
     DetectConfig,
+    FastConfig,
     InterferometryConfig,
     MaskConfig,
     ScreenConfig,
@@ -70,6 +71,7 @@ def mining(
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
     series: Annotated[SeriesConfig | None, Flat] = None,
+    fast: Annotated[FastConfig | None, Flat] = None,
     interferometry: Annotated[InterferometryConfig | None, Flat] = None,
     cluster: Annotated[ClusterConfig | None, Flat] = None,
     sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
@@ -82,9 +84,10 @@ def mining(
     settings = settings_of(
         config, window, defaults=_defaults(bowls, config), inputs=inputs or None, output=output, product=product,
         pattern=pattern, wavelength=wavelength, bowls=bowls, stack=stack, detect=detect, mask=mask, screen=screen,
-        series=series, interferometry=interferometry, cluster=cluster, sample_size=sample_size, seed=seed,
+        series=series, fast=fast, interferometry=interferometry, cluster=cluster,
+        sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_paths(settings.output, settings.inputs, settings.mask.files)
+    check_paths(settings.output, settings.inputs, [*settings.mask.files, *settings.fast.amplitudes])
     if dry_run:
         return preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey

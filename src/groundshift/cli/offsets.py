@@ -40,6 +40,9 @@ def offsets(
     sensors: Annotated[
         tuple[str, ...], Parameter(consume_multiple=True, help="Only images of these sensors; all by default.")
     ] = (),
+    inventory: Annotated[
+        Path | None, Parameter(help="Inventory that moving places join; inventory.gpkg of the output by default.")
+    ] = None,
     scene: Annotated[SceneConfig | None, Flat] = None,
     match: Annotated[MatchConfig | None, Flat] = None,
     threads: Annotated[int | None, Parameter(help="Threads that match; all cores by default.")] = None,
@@ -55,13 +58,13 @@ def offsets(
         settings_in(config, OffsetsConfig),
         {
             "inputs": inputs or None, "output": output, "product": product, "sensors": sensors or None,
-            "scene": scene, "match": match, "threads": threads,
+            "inventory": inventory, "scene": scene, "match": match, "threads": threads,
         },
     )  # fmt: skip
     settings = settled(OffsetsConfig, given)
     if not settings.inputs:
         raise UsageError("no input given; name folders or files of amplitude images")
-    others = [path for path in (settings.scene.dem, settings.match.moving) if path is not None]
+    others = [p for p in (settings.scene.dem, settings.match.moving, settings.inventory) if p is not None]
     check_paths(settings.output, settings.inputs, others)
     from groundshift.workflows.offsets import preview_offsets, run_offsets
 

@@ -32,6 +32,7 @@ from groundshift.workflows.config import (
     BowlConfig,
     ClusterConfig,
     DetectConfig,
+    FastConfig,
     InterferometryConfig,
     MaskConfig,
     ScreenConfig,
@@ -109,6 +110,7 @@ def survey(
     mask: Annotated[MaskConfig | None, Flat] = None,
     screen: Annotated[ScreenConfig | None, Flat] = None,
     series: Annotated[SeriesConfig | None, Flat] = None,
+    fast: Annotated[FastConfig | None, Flat] = None,
     interferometry: Annotated[InterferometryConfig | None, Flat] = None,
     cluster: Annotated[ClusterConfig | None, Flat] = None,
     sample_size: Annotated[int | None, Parameter(help="Targets drawn for checking on optical images (100).")] = None,
@@ -120,10 +122,11 @@ def survey(
     """Do the main job: stack, detect, merge, report. Run again to continue a run that was stopped."""
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
-        stack=stack, bowls=bowls, detect=detect, mask=mask, screen=screen, series=series,
-        interferometry=interferometry, cluster=cluster, sample_size=sample_size, seed=seed,
+        stack=stack, bowls=bowls, detect=detect, mask=mask, screen=screen, series=series, fast=fast,
+        interferometry=interferometry, cluster=cluster,
+        sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_paths(settings.output, settings.inputs, settings.mask.files)
+    check_paths(settings.output, settings.inputs, [*settings.mask.files, *settings.fast.amplitudes])
     if dry_run:
         return preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey
@@ -275,6 +278,7 @@ def conclude(output: "SurveyOutput", reporter: Reporter, as_json: bool, **more: 
 def preview(settings: SurveyConfig, as_json: bool, *, located: bool, stacked: bool = True) -> int:
     """Say what a run would do; `stacked` tells whether it stacks."""
     from groundshift.workflows.choices import preview_scan, preview_stack
+    from groundshift.workflows.fast_targets import preview_fast
     from groundshift.workflows.inputs import open_tracks
 
     facts = []
@@ -282,9 +286,11 @@ def preview(settings: SurveyConfig, as_json: bool, *, located: bool, stacked: bo
         named = {"track": source.track, "product": source.product}
         told = preview_stack(source, settings.stack) if stacked else named
         facts.append({**told, **preview_scan(source, settings.bowls)})
+    with Reporter(quiet=True) as reporter:
+        further = preview_fast(settings, reporter)
     if as_json:
-        print_json({"output": str(settings.output), "tracks": facts})
+        print_json({"output": str(settings.output), "tracks": facts, **further})
     else:
-        for fact in facts:
+        for fact in [*facts, *([further] if further else [])]:
             print_facts(fact)
     return 0

@@ -34,6 +34,7 @@ from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack
 from groundshift.report import (
     ReportContent,
+    SeriesContent,
     write_content,
     write_report,
 )
@@ -41,6 +42,7 @@ from groundshift.workflows.alerting import sped_up
 from groundshift.workflows.config import SurveyConfig
 from groundshift.workflows.coverage import area_km2, cell_km, united
 from groundshift.workflows.detecting import TrackResult
+from groundshift.workflows.fast_targets import follow_fast, too_fast
 from groundshift.workflows.motion import TargetMotion, with_motion
 from groundshift.workflows.motions import tell_motions
 from groundshift.workflows.progress import Reporter
@@ -118,6 +120,11 @@ def conclude(
         others = read_series(inventory) if inventory.exists() else []
         targets = keep_evidence(targets, before, OFFSETS)
         write_inventory(inventory, targets, [*runs, run], [*series, *_of_others(others, results, targets)])
+    fast = too_fast(targets, motions)
+    messages = [*failures, *follow_fast(targets, fast, config, reporter, command)]
+    # Amplitude images may have joined something.
+    targets = read_inventory(inventory)
+    further = _of_others(read_series(inventory), results, targets)
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))
@@ -153,11 +160,14 @@ def conclude(
         },
     )
     names = " and ".join(facts["name"] for facts in looked.values())
-    content = _content(config, output, results, targets, failures, first, last, names)
+    content = _content(config, output, results, targets, messages, first, last, names)
+    shown = {name: [m.content() for m in found] for name, found in motions.items()}
+    for one in further:
+        shown.setdefault(one.target, []).append(_shown(one))
     content = replace(
         content,
-        series={name: [m.content() for m in found] for name, found in motions.items()},
-        alerts=sped_up(series, runs, last),
+        series=shown,
+        alerts=sped_up(series, runs, run),
     )
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Compressing what is kept leaves the interpreter to the page.
@@ -173,6 +183,11 @@ def _of_others(
     """Return those of the series in the inventory that come from elsewhere, as from offsets."""
     own, names = {r.name for r in results}, {t.id for t in targets}
     return [s for s in series if s.track not in own and s.target in names]
+
+
+def _shown(series: TargetSeries) -> SeriesContent:
+    """Return what the report shows of a series from elsewhere."""
+    return SeriesContent(series.track, series.dates, series.displacement_mm, series.sigma_mm)
 
 
 def _follow(
@@ -222,7 +237,7 @@ def _content(
     output: SurveyOutput,
     results: Sequence[TrackResult],
     targets: Sequence[Target],
-    failures: Sequence[str],
+    messages: Sequence[str],
     first: date,
     last: date,
     detector: str,
@@ -244,5 +259,5 @@ def _content(
         tracks=[r.content for r in results],
         targets=targets,
         settings=config.model_dump(mode="json"),
-        messages=failures,
+        messages=messages,
     )

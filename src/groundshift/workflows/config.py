@@ -19,6 +19,7 @@ from groundshift.workflows.parts import (
     ClusterConfig,
     Config,
     DetectConfig,
+    FastConfig,
     InterferometryConfig,
     MaskConfig,
     ScreenConfig,
@@ -33,6 +34,7 @@ __all__ = [
     "ClusterConfig",
     "Config",
     "DetectConfig",
+    "FastConfig",
     "InterferometryConfig",
     "MaskConfig",
     "ScreenConfig",
@@ -71,6 +73,7 @@ class SurveyConfig(Config):
     mask: MaskConfig = MaskConfig()
     screen: ScreenConfig = ScreenConfig()
     series: SeriesConfig = SeriesConfig()
+    fast: FastConfig = FastConfig()
     interferometry: InterferometryConfig = InterferometryConfig()
     cluster: ClusterConfig = ClusterConfig()
     sample_size: Annotated[int, Field(ge=0)] = 100
@@ -208,6 +211,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "mask": MaskConfig,
     "screen": ScreenConfig,
     "series": SeriesConfig,
+    "fast": FastConfig,
     "interferometry": InterferometryConfig,
     "cluster": ClusterConfig,
 }

@@ -49,6 +49,8 @@ class Record(Config):
     track: str
     reason: str = ""
     """Why there is no series."""
+    too_fast: str = ""
+    """Why it moves too fast for phase, if it does."""
     dates: tuple[date, ...] = ()
     displacement_mm: tuple[float | None, ...] = ()
     sigma_mm: tuple[float | None, ...] = ()
@@ -80,7 +82,7 @@ class TargetMotion:
         """Return what the report shows."""
         record = self.record
         if record.reason:
-            return SeriesContent(track=record.track, reason=record.reason)
+            return SeriesContent(track=record.track, reason=" ".join(filter(None, [record.reason, _doubt(record)])))
         starts = {number: day for day, number in zip(reversed(record.dates), reversed(record.groups), strict=True)}
         return SeriesContent(
             track=record.track,
@@ -90,7 +92,7 @@ class TargetMotion:
             fit_dates=np.array(record.fit_dates, "datetime64[D]"),
             fit_mm=np.array(record.fit_mm, np.float64),
             breaks=tuple(sorted(day for day in starts.values() if day != record.dates[0])),
-            facts=record.facts,
+            facts={"Too fast for phase": _doubt(record), **record.facts} if record.too_fast else record.facts,
             layers=self.layers,
             bounds=self.bounds,
         )
@@ -108,6 +110,11 @@ class TargetMotion:
             _numbers(record.sigma_mm),
             tuple(TargetEvent(record.target, record.track, **vars(event)) for event in record.events),
         )
+
+
+def _doubt(record: Record) -> str:
+    """Say what a motion too fast for phase makes of a series."""
+    return f"{record.too_fast}; what is told of its motion is too little" if record.too_fast else ""
 
 
 def with_motion(target: Target, motions: Sequence[TargetMotion]) -> Target:
@@ -133,7 +140,7 @@ def _certainty(record: Record) -> float:
     return abs(record.rate_mm_yr or 0.0) / max(record.rate_sigma_mm_yr or math.inf, 1e-9)
 
 
-def make_record(mark: str, target: Target, track: str, patch: Patch, followed: Followed) -> Record:
+def make_record(mark: str, target: Target, track: str, patch: Patch, followed: Followed, too_fast: str) -> Record:
     """Write down what a target did."""
     known = np.isfinite(followed.displacement)
     dates = tuple(day for day, there in zip(followed.dates, known, strict=True) if there)
@@ -150,6 +157,7 @@ def make_record(mark: str, target: Target, track: str, patch: Patch, followed: F
         fingerprint=mark,
         target=target.id,
         track=track,
+        too_fast=too_fast,
         dates=dates,
         displacement_mm=tuple(_MM * float(v - first) for v in followed.displacement[known]),
         sigma_mm=tuple(_known(_MM * float(v)) for v in followed.sigma[known]),

@@ -97,7 +97,7 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
 
     Leaves `inventory.gpkg`, `offsets.html`, `offsets.nc` (series of all windows), maps of rates and displacements,
     `images.csv`, `pairs.csv`, `backscatter.csv`, `offsets.yaml`, `offsets.provenance.json`, and what a later run goes
-    on from in `ortho/` and `pairs/`. Targets that others have left in the folder are joined with those found here.
+    on from in `ortho/` and `pairs/`. Targets that others have left in the inventory are joined with those found here.
 
     Parameters
     ----------
@@ -134,22 +134,27 @@ def run_offsets(config: OffsetsConfig, reporter: Reporter, command: str) -> Offs
         write_backscatter(config.output / BACKSCATTER, laid, named, config.match.step)
         report = config.output / "offsets.html"
         content = _content(config, targets, series, motion, maps, run, laid.left_out, laid.images)
-        write_report(report, replace(content, alerts=sped_up(series, earlier, run.last_date)))
+        write_report(report, replace(content, alerts=sped_up(series, earlier, run)))
         write_provenance(
             config.output / "offsets.provenance.json", checksums,
             {"command": command, "started": started, "settings": config.model_dump(mode="json"),
              "pairs": {track: len(matched.pairs)}},
         )  # fmt: skip
     return OffsetsOutput(
-        config.output, config.output / "inventory.gpkg", report, tuple(targets), len(laid.images), len(matched.pairs)
+        config.output, _inventory_of(config), report, tuple(targets), len(laid.images), len(matched.pairs)
     )
+
+
+def _inventory_of(config: OffsetsConfig) -> Path:
+    """Return where moving places are kept."""
+    return config.inventory or config.output / "inventory.gpkg"
 
 
 def _conclude(
     config: OffsetsConfig, places: Sequence[Moving], motion: Motion, run: Run
 ) -> tuple[list[Target], list[TargetSeries], dict[str, Moving], list[Run]]:
     """Write moving places into the inventory; return those of this run, series, places by target, earlier runs."""
-    inventory = config.output / "inventory.gpkg"
+    inventory = _inventory_of(config)
     made = make_targets([[p.detection] for p in places], first_seen=run.first_date, last_seen=run.last_date)
     with hold_reviews(inventory):
         before = read_inventory(inventory) if inventory.exists() else []

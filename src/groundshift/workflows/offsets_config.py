@@ -129,6 +129,8 @@ class OffsetsConfig(Config):
     """Name of the reader; recognised from the files by default."""
     sensors: tuple[str, ...] = ()
     """Only images of these sensors (a swath of Sentinel-1 is one, such as "Sentinel-1 IW2"); all by default."""
+    inventory: Path | None = None
+    """Inventory that moving places join; inventory.gpkg of the output by default."""
     scene: SceneConfig = SceneConfig()
     match: MatchConfig = MatchConfig()
     threads: Annotated[int, Field(ge=1)] | None = None

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
-    "BowlConfig", "ClusterConfig", "Config", "Day", "DetectConfig", "InterferometryConfig", "MaskConfig",
+    "BowlConfig", "ClusterConfig", "Config", "Day", "DetectConfig", "FastConfig", "InterferometryConfig", "MaskConfig",
     "ScreenConfig", "SeriesConfig", "StackConfig", "as_shown", "to_day",
 ]  # fmt: skip
 
@@ -253,6 +253,21 @@ class InterferometryConfig(Config):
     """Length beyond which phase counts as slow, metres."""
     images_memory_mb: Annotated[int, Field(ge=1)] = 1500
     """Memory for images that are kept while pairs of them are formed, megabytes."""
+
+
+class FastConfig(Config):
+    """How targets that move too fast for phase are followed."""
+
+    amplitudes: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = ()
+    """Folders or files of amplitude images that follow targets too fast for phase; `--dem` must cover these."""
+    amplitude_days: Annotated[int, Field(ge=1)] = 60
+    """Amplitude images: least days between those of a pair."""
+    amplitude_days_of: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    """The same for single sensors: SENSOR=LEAST or SENSOR=LEAST:MOST, such as PALSAR=300:600."""
+    geoid: float = 0.0
+    """Metres from the ellipsoid up to what heights of `--dem` count from; amplitude images are laid over it."""
+    fast_margin: Annotated[float, Field(gt=0)] = 1500.0
+    """Ground around a target that amplitude images are matched on with it, metres; most of it must stand still."""
 
 
 class ClusterConfig(Config):

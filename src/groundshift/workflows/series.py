@@ -32,6 +32,7 @@ from groundshift.unwrap import Unwrapper, average_igram, choose_unwrapper
 from groundshift.workflows.config import SeriesConfig
 from groundshift.workflows.following import COARSE_PIXEL, Followed, NoSeriesError, Patch, follow
 from groundshift.workflows.foresight import with_foresight
+from groundshift.workflows.lost_phase import why_too_fast
 from groundshift.workflows.motion import Record, TargetMotion, make_record, shown
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.resume import file_marks
@@ -169,16 +170,18 @@ def _follow_one(
         return kept
     # The record goes first: a run that is killed leaves a patch without a record, never one with that of another.
     path.with_suffix(".json").unlink(missing_ok=True)
+    patch = None
     try:
         patch = cut_patch(target, near, source, view, config)
         followed = follow(patch, config, unwrapper)
     except OutputError:
         raise
     except GroundshiftError as error:
-        record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error))
+        lost = "" if patch is None else why_too_fast(patch)
+        record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error), too_fast=lost)
         path.unlink(missing_ok=True)
     else:
-        record = make_record(mark, target, track, patch, followed)
+        record = make_record(mark, target, track, patch, followed, why_too_fast(patch))
         write_patch(path, _series_of(target, track, patch, followed, record))
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=1) + "\n")
     return shown(record, path)

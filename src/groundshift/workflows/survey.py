@@ -10,6 +10,7 @@ from groundshift.io.rasters import raster_grid
 from groundshift.workflows.concluding import SurveyOutput, conclude
 from groundshift.workflows.config import SettingError, SurveyConfig, save_config
 from groundshift.workflows.detecting import TrackResult, check_bowls, survey_track
+from groundshift.workflows.fast_targets import check_fast
 from groundshift.workflows.inputs import open_tracks
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter
@@ -41,6 +42,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
     if config.mask.dem is not None:
         raster_grid(config.mask.dem)
     check_bowls(config)
+    check_fast(config, reporter)
     network = load_detector(config.detect)
     stacks = open_tracks(config)
     with claimed(config.output):

@@ -183,16 +183,17 @@ def _settings(folder: Path, inputs: Sequence[Path]) -> SurveyConfig:
     if not (folder / "run.yaml").exists() or not (folder / "inventory.gpkg").exists():
         raise MissingFileError(f"{folder}: no finished survey here; run `groundshift survey` first")
     config = SurveyConfig.model_validate({**load_config(folder / "run.yaml"), "output": folder})
-    check_paths(folder, inputs, config.mask.files)
+    check_paths(folder, inputs, [*config.mask.files, *config.fast.amplitudes])
     return config
 
 
 def _paths(folder: Path) -> list[Path]:
     """Where the sums of each track of the last run lie."""
-    runs = read_runs(folder / "inventory.gpkg")
-    if not runs:
-        raise MissingFileError(f"{folder}: no finished survey here; run `groundshift survey` first")
-    return [folder / "stacks" / name / "gradients.zarr" for name in runs[-1].tracks]
+    for run in reversed(read_runs(folder / "inventory.gpkg")):
+        # Offsets and segments write runs of their own, which have no sums.
+        if any((folder / "stacks" / name).exists() for name in run.tracks):
+            return [folder / "stacks" / name / "gradients.zarr" for name in run.tracks]
+    raise MissingFileError(f"{folder}: no finished survey here; run `groundshift survey` first")
 
 
 def _open_known(config: SurveyConfig) -> dict[str, SumsFile]:
