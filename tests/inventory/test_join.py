@@ -64,3 +64,17 @@ def test_a_second_run_replaces_its_own_evidence_only():
     (twice,) = join_targets([_target(0.004, "offsets", velocity=-5000.0)], [once], window="offsets", covered=_ALL)
     assert sorted(d.window for d in twice.detections) == ["all", "offsets"]
     assert twice.velocity_los_mm_yr == -5000.0
+
+
+def test_a_line_of_sight_across_the_motion_does_not_speak():
+    phase = _target(0.0, "all", velocity=-700.0)
+    across = _target(0.004, "offsets", velocity=5.0)
+    (once,) = join_targets([across], [phase], window="offsets", covered=_ALL)
+    assert (once.velocity_los_mm_yr, len(once.detections)) == (-700.0, 2)
+    again = carry_identity([_target(0.0, "all", velocity=-650.0, day=2022)], [once], covered=_ALL)
+    (kept,) = keep_evidence(again, [once], "offsets")
+    assert (kept.velocity_los_mm_yr, len(kept.detections)) == (-650.0, 2)
+    # What an earlier run of offsets has told is not taken for that of phase.
+    (told,) = join_targets([_target(0.004, "offsets", velocity=-4000.0)], [once], window="offsets", covered=_ALL)
+    (twice,) = join_targets([across], [told], window="offsets", covered=_ALL)
+    assert (told.velocity_los_mm_yr, twice.velocity_los_mm_yr) == (-4000.0, -700.0)
