@@ -104,7 +104,7 @@ def told(work: Path, seeds: list[int]) -> None:
             folder = work / f"{seed}-{speed}"
             scene = scene_of(seed, speed)
             write_scene(scene, folder / "scene")
-            target = survey(folder, "survey", "--no-wet-months", "--no-sliding-years", "--quiet")
+            target = survey(folder, "survey", "--quiet")
             if target is None:
                 print(f"{seed:>4} {speed:>5} {scene.slides[0].los_velocity:>10.0f}  not found", flush=True)
                 continue

@@ -1,6 +1,7 @@
 """Targets too fast for phase: which they are, where amplitude images are matched, and what is told of them."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
 
@@ -15,9 +16,10 @@ from groundshift.io.amplitudes_plain import write_plain
 from groundshift.io.rasters import write_geotiff
 from groundshift.simulate.amplitude_passes import PALSAR_2, make_pass
 from groundshift.types import MapGrid
-from groundshift.workflows.config import SurveyConfig
+from groundshift.workflows.config import DetectConfig, SurveyConfig
 from groundshift.workflows.fast_targets import _places, follow_fast, too_fast
 from groundshift.workflows.progress import Reporter
+from groundshift.workflows.track import is_believed
 
 METRES = 111_320.0
 
@@ -133,3 +135,20 @@ def test_a_dry_run_tells_the_images(groundshift, simulated, images, tmp_path):
     words = ("--amplitudes", images, "--dem", images / "dem.tif", "--dry-run", "--json")
     told = json.loads(groundshift("survey", simulated, "-o", tmp_path / "out", *words).out)
     assert (told["amplitude_images"], told["amplitude_pairs"]) == ({"PALSAR-2": 2}, 1)
+
+
+@pytest.mark.parametrize(
+    ("score", "velocity", "significance", "believed"),
+    [
+        (0.55, -438.0, 15.0, True),
+        (0.45, -438.0, 15.0, False),
+        (0.55, -90.0, 15.0, False),
+        (0.55, -438.0, 7.0, False),
+        (0.8, -9.0, 5.0, True),
+    ],
+)
+def test_what_moves_fast_and_surely_needs_less_of_a_network(score, velocity, significance, believed):
+    network = SimpleNamespace(calibration=SimpleNamespace(least_score=0.75))
+    (seen,) = make_target(_square(98.0, 31.0)).detections
+    seen = replace(seen, detector="bodynet", score=score, velocity=velocity, significance=significance)
+    assert is_believed([seen], DetectConfig(), network) is believed

@@ -22,33 +22,40 @@ _SHORTEST = 10
 """Pairs that are looked at, the shortest ones; motion shows least in them."""
 _HOLDS = 0.5
 """Mean consistency of neighbouring phases from which on a pixel keeps its phase; pure noise has 0 to 0.2."""
-_EDGE, _LEAST_EDGE = 0.5, 3.0
-"""Width of the edge around a target, in its own size (the root of its area), and in pixels at least."""
+_EDGE = 3.0
+"""Pixels: width of the edge around a target."""
 _AROUND = 0.5
 """Share of the ground farther off that must hold, or nothing is said."""
 _LOST = 0.8
 """A target is too fast if it, or its edge, holds on less than this part of the share farther off: with simulated slides
 of all speeds, rates come out right to a tenth above it, and fall short by a seventh to five sixths below."""
+_LEAST_SPEED = 0.1
+"""Half cycles within the shortest pair that a target must move by at least, as it is measured: in woods a slow slope
+loses its phase as well, and not by its motion. What is too fast is measured too slow, but not by so much."""
 _LEAST_PIXELS = 20
 """With data, inside and farther off; fewer tell nothing."""
 
 
-def why_too_fast(patch: Patch) -> str:
+def why_too_fast(patch: Patch, velocity: float) -> str:
     """Return why the motion of a target is too fast for phase; nothing where it is not.
 
     Parameters
     ----------
     patch : Patch
         Interferograms around the target.
+    velocity : float
+        Metres per year along the line of sight, as stack or series have it, either sign.
 
     Returns
     -------
     str
         In words, with the shares; empty if phase holds on the target and its edge as it does around, or holds nowhere.
     """
+    shortest = min((pair.years for pair in patch.pairs), default=0.0)
+    if not abs(velocity) * shortest >= _LEAST_SPEED * patch.wavelength / 4:
+        return ""
     holds, known = _holding(patch)
-    away = distance_transform_edt(~patch.inside)
-    edge = away <= max(_EDGE * math.sqrt(np.count_nonzero(patch.inside)), _LEAST_EDGE)
+    edge = distance_transform_edt(~patch.inside) <= _EDGE
     inside, rim, around = (
         part & known & ~patch.others for part in (patch.inside, edge & ~patch.inside, ~edge)
     )  # fmt: skip

@@ -177,14 +177,20 @@ def _follow_one(
     except OutputError:
         raise
     except GroundshiftError as error:
-        lost = "" if patch is None else why_too_fast(patch)
+        lost = "" if patch is None else why_too_fast(patch, _speed(target))
         record = Record(fingerprint=mark, target=target.id, track=track, reason=str(error), too_fast=lost)
         path.unlink(missing_ok=True)
     else:
-        record = make_record(mark, target, track, patch, followed, why_too_fast(patch))
+        speed = max(_speed(target), abs(float(followed.motion.velocity.rate)))
+        record = make_record(mark, target, track, patch, followed, why_too_fast(patch, speed))
         write_patch(path, _series_of(target, track, patch, followed, record))
     write_text(path.with_suffix(".json"), record.model_dump_json(indent=1) + "\n")
     return shown(record, path)
+
+
+def _speed(target: Target) -> float:
+    """Return the highest speed that a detection tells, metres per year."""
+    return max((abs(d.velocity) for d in target.detections), default=0.0) / 1000.0
 
 
 def _near(target: Target, targets: Sequence[Target], config: SeriesConfig) -> list[Target]:

@@ -37,6 +37,9 @@ __all__ = [
 
 _AGREED = 2 / 3
 """Share of the least score that counts where several time windows agree."""
+_FAST, _SURE = 100.0, 8.0
+"""mm/yr and standard errors: what moves so fast and so surely counts from the same share of the least score on. Its
+fringes are denser than networks have been shown, and its coherence is lower."""
 _SLOPE_SMOOTHING = 150.0
 """Metres over which the slope of a body is averaged."""
 
@@ -175,14 +178,17 @@ def is_believed(group: Sequence[Detection], config: DetectConfig, network: "Netw
     """Whether detections of one place make a target.
 
     One that reaches the least score does. So do fainter ones, of two thirds of it at least, in several time windows:
-    noise seldom draws the same body twice. What the rules find is always believed, and so are sites of mining
-    subsidence, which several pairs have confirmed.
+    noise seldom draws the same body twice; or in one, if they move by 100 mm/yr and eight standard errors. What the
+    rules find is always believed, and so are sites of mining subsidence, which several pairs have confirmed.
     """
     if network is None or any(d.window == SINGLE_PAIRS for d in group):
         return True
     least = _least_score(network, config)
-    seen = {(d.track, d.window) for d in group if d.score >= _AGREED * least}
-    return any(d.score >= least for d in group) or len(seen) >= config.agreeing_windows
+    faint = [d for d in group if d.score >= _AGREED * least]
+    return (
+        any(d.score >= least or (abs(d.velocity) >= _FAST and d.significance >= _SURE) for d in faint)
+        or len({(d.track, d.window) for d in faint}) >= config.agreeing_windows
+    )
 
 
 def _by_rules(
