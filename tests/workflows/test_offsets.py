@@ -256,6 +256,31 @@ def test_an_image_of_the_opposite_look_is_left_out_and_named(made, tmp_path, cap
     assert any("20160101" in e.get("text", "") and "left out" in e.get("text", "") for e in log)
 
 
+def test_an_orbit_too_short_and_an_image_of_another_place_are_left_out_and_named(made, tmp_path):
+    folder, images = made[0], tmp_path / "images"
+    images.mkdir()
+    for path in (folder / "images").glob("PALSAR-2_*"):
+        (images / path.name).write_bytes(path.read_bytes())
+    short = images / "PALSAR-2_20150101.yaml"
+    facts = yaml.safe_load(short.read_text())
+    middle = facts["first_line_time"] + 300 * facts["line_interval"]
+    nodes = [{**node, "time": middle + 1e-3 * (node["time"] - middle)} for node in facts["orbit"]]
+    short.write_text(yaml.safe_dump({**facts, "orbit": nodes}))
+    away = make_pass(
+        LON + 2, LAT, HEIGHT, instrument=PALSAR_2, heading_deg=348.0, incidence_deg=35.0, shape=(620, 620)
+    )
+    noise = np.random.default_rng(0).rayleigh(1.0, (620, 620)).astype(np.float32)
+    write_plain(noise, images / "PALSAR-2_20160101.tif", date(2016, 1, 1), "PALSAR-2", away)
+    words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", *SETTINGS[:-2], "-q"]
+    assert main([str(w) for w in [*words, "--reference", "2015-07-01"]]) == 0
+    with (tmp_path / "out" / "images.csv").open() as table:
+        assert [r["date"] for r in csv.DictReader(table)] == ["2015-07-01", "2016-07-01"]
+    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    told = [e["text"] for e in log if "left out" in e.get("text", "")]
+    assert any("20150101" in line and "orbit" in line for line in told)
+    assert any("20160101" in line for line in told)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
