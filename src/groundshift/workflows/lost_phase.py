@@ -29,7 +29,7 @@ _AROUND = 0.5
 _LOST = 0.8
 """A target is too fast if it, or its edge, holds on less than this part of the share farther off: with simulated slides
 of all speeds, rates come out right to a tenth above it, and fall short by a seventh to five sixths below."""
-_LEAST_SPEED = 0.1
+_LEAST_SPEED = 0.15
 """Half cycles within the shortest pair that a target must move by at least, as it is measured: in woods a slow slope
 loses its phase as well, and not by its motion. What is too fast is measured too slow, but not by so much."""
 _LEAST_PIXELS = 20
