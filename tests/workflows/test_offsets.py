@@ -266,9 +266,7 @@ def test_an_orbit_too_short_and_an_image_of_another_place_are_left_out_and_named
     middle = facts["first_line_time"] + 300 * facts["line_interval"]
     nodes = [{**node, "time": middle + 1e-3 * (node["time"] - middle)} for node in facts["orbit"]]
     short.write_text(yaml.safe_dump({**facts, "orbit": nodes}))
-    away = make_pass(
-        LON + 2, LAT, HEIGHT, instrument=PALSAR_2, heading_deg=348.0, incidence_deg=35.0, shape=(620, 620)
-    )
+    away = make_pass(LON + 2, LAT, HEIGHT, instrument=PALSAR_2, heading_deg=348.0, incidence_deg=35.0, shape=(620, 620))
     noise = np.random.default_rng(0).rayleigh(1.0, (620, 620)).astype(np.float32)
     write_plain(noise, images / "PALSAR-2_20160101.tif", date(2016, 1, 1), "PALSAR-2", away)
     words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", *SETTINGS[:-2], "-q"]

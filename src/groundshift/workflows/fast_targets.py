@@ -133,6 +133,7 @@ def _settings(config: SurveyConfig, folder: Path, place: _Place | None) -> Offse
         return OffsetsConfig(
             inputs=fast.amplitudes,
             output=folder,
+            sensors=fast.amplitude_sensors,
             inventory=None if place is None else config.output / "inventory.gpkg",
             scene=SceneConfig(dem=config.mask.dem, geoid=fast.geoid, area=None if place is None else place.area),
             match=MatchConfig(min_days=fast.amplitude_days, days_of=fast.amplitude_days_of),

@@ -102,7 +102,7 @@ def find_images(config: OffsetsConfig, reporter: Reporter) -> list[AmplitudeImag
         if one.day == other.day:
             raise ProductError(
                 f"{one.path} ({one.sensor}) and {other.path} ({other.sensor}) are both of {one.day}; dates tell images "
-                "apart, so leave one out, or choose with --sensors"
+                "apart, so leave one out, or choose with --sensors (--amplitude-sensors of a survey)"
             )
     if len(images) < 2:
         raise NoDataError(f"offsets need at least two images, instead got {len(images)}; add images of other dates")

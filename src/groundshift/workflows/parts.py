@@ -260,6 +260,8 @@ class FastConfig(Config):
 
     amplitudes: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)] = ()
     """Folders or files of amplitude images that follow targets too fast for phase; `--dem` must cover these."""
+    amplitude_sensors: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    """Amplitude images: only those of these sensors (a swath of Sentinel-1 is one); all by default."""
     amplitude_days: Annotated[int, Field(ge=1)] = 60
     """Amplitude images: least days between those of a pair."""
     amplitude_days_of: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
