@@ -1,6 +1,7 @@
 """Targets too fast for phase: which they are, where amplitude images are matched, and what is told of them."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import date
 from types import SimpleNamespace
@@ -12,8 +13,11 @@ from shapely import Polygon, box
 from tests.workflows.moving import make_target
 
 from groundshift.geometry.radar import RadarGeometry
+from groundshift.inventory import TargetSeries, read_inventory, read_runs, write_inventory
+from groundshift.inventory.geopackage import read_series
 from groundshift.io.amplitudes_plain import write_plain
 from groundshift.io.rasters import write_geotiff
+from groundshift.report import read_content
 from groundshift.simulate.amplitude_passes import PALSAR_2, make_pass
 from groundshift.types import MapGrid
 from groundshift.workflows.config import DetectConfig, SurveyConfig
@@ -152,3 +156,28 @@ def test_what_moves_fast_and_surely_needs_less_of_a_network(score, velocity, sig
     (seen,) = make_target(_square(98.0, 31.0)).detections
     seen = replace(seen, detector="bodynet", score=score, velocity=velocity, significance=significance)
     assert is_believed([seen], DetectConfig(), network) is believed
+
+
+def test_series_made_anew_leave_what_offsets_have_told(groundshift, surveyed, simulated, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(surveyed, out)
+    inventory = out / "inventory.gpkg"
+    first, *others = read_inventory(inventory)
+    (template, *_) = make_target(first.geometry).detections
+    offset = replace(template, detector="offsets", window="offsets", track="PALSAR-2", velocity=-900.0)
+    days = np.array(["2018-01-01", "2019-01-01"], "datetime64[D]")
+    told = TargetSeries(first.id, "PALSAR-2 los", days, np.array([0.0, -900.0]), np.array([5.0, 5.0]))
+    joined = replace(first, detections=(*first.detections, offset), velocity_los_mm_yr=-900.0)
+    write_inventory(inventory, [joined, *others], read_runs(inventory), [*read_series(inventory), told])
+    before = {(s.target, s.track) for s in read_series(inventory)}
+    assert groundshift("series", out, simulated, "-q").code == 0
+    assert {(s.target, s.track) for s in read_series(inventory)} == before
+    kept = {t.id: t for t in read_inventory(inventory)}[first.id]
+    assert kept.velocity_los_mm_yr == -900.0
+    assert "PALSAR-2 los" in {s.track for s in read_content(out / "report.h5", [kept]).series[first.id]}
+    # A survey that goes on shows it as well, and an update finds the sums of its last survey, not of offsets.
+    run = replace(read_runs(inventory)[-1], tracks=("PALSAR-2",), command="offsets")
+    write_inventory(inventory, [kept, *others], [*read_runs(inventory), run], read_series(inventory))
+    ran = groundshift("update", out, simulated)
+    assert ran.code == 0
+    assert "nothing new" in ran.out + ran.err

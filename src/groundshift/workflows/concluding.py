@@ -15,7 +15,6 @@ from groundshift.geometry import downslope_sensitivity, downslope_velocity
 from groundshift.inventory import (
     Run,
     Target,
-    TargetSeries,
     carry_identity,
     is_current,
     make_targets,
@@ -34,7 +33,6 @@ from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack
 from groundshift.report import (
     ReportContent,
-    SeriesContent,
     write_content,
     write_report,
 )
@@ -44,7 +42,7 @@ from groundshift.workflows.coverage import area_km2, cell_km, united
 from groundshift.workflows.detecting import TrackResult
 from groundshift.workflows.fast_targets import follow_fast, too_fast
 from groundshift.workflows.motion import TargetMotion, with_motion
-from groundshift.workflows.motions import tell_motions
+from groundshift.workflows.motions import of_others, shown_series, tell_motions
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.provenance import write_provenance
 from groundshift.workflows.series import Source
@@ -119,12 +117,12 @@ def conclude(
         targets = [with_motion(t, motions.get(t.id, ())) for t in carry_identity(found, before, covered=covered)]
         others = read_series(inventory) if inventory.exists() else []
         targets = keep_evidence(targets, before, OFFSETS)
-        write_inventory(inventory, targets, [*runs, run], [*series, *_of_others(others, results, targets)])
+        write_inventory(inventory, targets, [*runs, run], [*series, *of_others(others, run.tracks, motions, targets)])
     fast = too_fast(targets, motions)
     messages = [*failures, *follow_fast(targets, fast, config, reporter, command)]
     # Amplitude images may have joined something.
     targets = read_inventory(inventory)
-    further = _of_others(read_series(inventory), results, targets)
+    further = of_others(read_series(inventory), run.tracks, motions, targets)
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))
@@ -161,33 +159,13 @@ def conclude(
     )
     names = " and ".join(facts["name"] for facts in looked.values())
     content = _content(config, output, results, targets, messages, first, last, names)
-    shown = {name: [m.content() for m in found] for name, found in motions.items()}
-    for one in further:
-        shown.setdefault(one.target, []).append(_shown(one))
-    content = replace(
-        content,
-        series=shown,
-        alerts=sped_up(series, runs, run),
-    )
+    content = replace(content, series=shown_series(motions, further), alerts=sped_up(series, runs, run))
     with ThreadPoolExecutor(max_workers=1) as pool:
         # Compressing what is kept leaves the interpreter to the page.
         kept = pool.submit(write_content, folder / KEPT, content)
         write_report(output.report, content)
         kept.result()
     return output
-
-
-def _of_others(
-    series: Sequence[TargetSeries], results: Sequence[TrackResult], targets: Sequence[Target]
-) -> list[TargetSeries]:
-    """Return those of the series in the inventory that come from elsewhere, as from offsets."""
-    own, names = {r.name for r in results}, {t.id for t in targets}
-    return [s for s in series if s.track not in own and s.target in names]
-
-
-def _shown(series: TargetSeries) -> SeriesContent:
-    """Return what the report shows of a series from elsewhere."""
-    return SeriesContent(series.track, series.dates, series.displacement_mm, series.sigma_mm)
 
 
 def _follow(

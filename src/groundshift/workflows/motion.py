@@ -82,7 +82,7 @@ class TargetMotion:
         """Return what the report shows."""
         record = self.record
         if record.reason:
-            return SeriesContent(track=record.track, reason=" ".join(filter(None, [record.reason, _doubt(record)])))
+            return SeriesContent(track=record.track, reason="; ".join(filter(None, [record.reason, record.too_fast])))
         starts = {number: day for day, number in zip(reversed(record.dates), reversed(record.groups), strict=True)}
         return SeriesContent(
             track=record.track,
@@ -92,7 +92,7 @@ class TargetMotion:
             fit_dates=np.array(record.fit_dates, "datetime64[D]"),
             fit_mm=np.array(record.fit_mm, np.float64),
             breaks=tuple(sorted(day for day in starts.values() if day != record.dates[0])),
-            facts={"Too fast for phase": _doubt(record), **record.facts} if record.too_fast else record.facts,
+            facts=record.facts if not record.too_fast else {"Too fast for phase": _doubt(record), **record.facts},
             layers=self.layers,
             bounds=self.bounds,
         )
@@ -114,7 +114,7 @@ class TargetMotion:
 
 def _doubt(record: Record) -> str:
     """Say what a motion too fast for phase makes of a series."""
-    return f"{record.too_fast}; what is told of its motion is too little" if record.too_fast else ""
+    return f"{record.too_fast}; what is told of its motion is too little"
 
 
 def with_motion(target: Target, motions: Sequence[TargetMotion]) -> Target:

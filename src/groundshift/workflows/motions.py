@@ -1,17 +1,18 @@
 """What is told of how all targets moved: followed anew where interferograms are at hand, else as it was kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from groundshift.inventory import Target, is_current
+from groundshift.inventory import Target, TargetSeries, is_current
 from groundshift.io.patches import patch_path
+from groundshift.report import SeriesContent
 from groundshift.workflows.config import SeriesConfig
 from groundshift.workflows.directions import with_directions
 from groundshift.workflows.motion import Record, TargetMotion, shown
 from groundshift.workflows.progress import Reporter
 from groundshift.workflows.series import Source, follow_targets
 
-__all__ = ["tell_motions"]
+__all__ = ["of_others", "shown_series", "tell_motions"]
 
 
 def tell_motions(
@@ -52,6 +53,29 @@ def tell_motions(
         told = [followed.get(track) or _recalled(folder, target.id, track) for track in target.tracks]
         if any(told):
             found[target.id] = with_directions(target, [motion for motion in told if motion is not None])
+    return found
+
+
+def of_others(
+    series: Sequence[TargetSeries],
+    tracks: Collection[str],
+    motions: Mapping[str, Sequence[TargetMotion]],
+    targets: Sequence[Target],
+) -> list[TargetSeries]:
+    """Return those series of an inventory that neither tracks nor motions tell anew, as those from offsets."""
+    names = {target.id for target in targets}
+    own = {*tracks, *(motion.record.track for told in motions.values() for motion in told)}
+    return [s for s in series if s.track not in own and s.target in names]
+
+
+def shown_series(
+    motions: Mapping[str, Sequence[TargetMotion]], further: Sequence[TargetSeries]
+) -> dict[str, list[SeriesContent]]:
+    """Return what the report shows of all targets: what tracks tell, and series from elsewhere."""
+    found = {name: [motion.content() for motion in told] for name, told in motions.items()}
+    for one in further:
+        content = SeriesContent(one.track, one.dates, one.displacement_mm, one.sigma_mm)
+        found.setdefault(one.target, []).append(content)
     return found
 
 

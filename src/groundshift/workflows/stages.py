@@ -5,9 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from groundshift.detect.detection import OFFSETS
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError, ProductError
 from groundshift.gradients.store import open_sums
 from groundshift.inventory import Target, read_inventory, read_runs, write_inventory
+from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.join import keep_evidence
 from groundshift.inventory.review import hold_reviews
 from groundshift.report import read_content, write_content, write_report
 from groundshift.workflows.concluding import SurveyOutput, conclude
@@ -16,7 +19,7 @@ from groundshift.workflows.detecting import detect_track
 from groundshift.workflows.inputs import open_tracks, tell_problems
 from groundshift.workflows.maps import is_located, write_maps, write_pictures
 from groundshift.workflows.motion import with_motion
-from groundshift.workflows.motions import tell_motions
+from groundshift.workflows.motions import of_others, shown_series, tell_motions
 from groundshift.workflows.output import check_paths, claimed
 from groundshift.workflows.progress import Reporter, count_of
 from groundshift.workflows.resume import blocks_left
@@ -145,12 +148,13 @@ def run_series(config: SurveyConfig, reporter: Reporter) -> SeriesOutput:
     with claimed(folder):
         motions = tell_motions(read_inventory(inventory), sources, folder / "series", config.series, reporter)
         with hold_reviews(inventory):
-            targets, runs = read_inventory(inventory), read_runs(inventory)
-            targets = [with_motion(t, motions.get(t.id, ())) for t in targets]
+            before, runs = read_inventory(inventory), read_runs(inventory)
+            targets = keep_evidence([with_motion(t, motions.get(t.id, ())) for t in before], before, OFFSETS)
             series = [s for told in motions.values() for m in told if (s := m.series()) is not None]
-            write_inventory(inventory, targets, runs, series)
+            further = of_others(read_series(inventory), sources, motions, targets)
+            write_inventory(inventory, targets, runs, [*series, *further])
         content = read_content(folder / KEPT, targets)
-        content = replace(content, series={name: [m.content() for m in told] for name, told in motions.items()})
+        content = replace(content, series=shown_series(motions, further))
         write_content(folder / KEPT, content)
         write_report(folder / "report.html", content)
     followed = tuple(t for t in targets if t.id in motions)
