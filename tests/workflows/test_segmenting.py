@@ -12,10 +12,12 @@ from shapely import Point
 from tests.detect.test_segments import write_most
 from tests.mines import AIR, BOWL, PER_RADIAN_MM, SHAPE, TRACK
 from tests.workflows.bowl_models import write_bowl_model
+from tests.workflows.moving import make_target
 
 from groundshift.detect.segments import SegmentNetwork
 from groundshift.errors import NoDataError
-from groundshift.inventory import read_inventory, read_runs, write_inventory
+from groundshift.inventory import TargetSeries, read_inventory, read_runs, write_inventory
+from groundshift.inventory.geopackage import read_series
 from groundshift.io import open_stack
 from groundshift.workflows import segmenting
 from groundshift.workflows.config import SurveyConfig
@@ -146,6 +148,21 @@ def test_names_and_reviews_last(few, model, tmp_path, plain):
     (kept,) = again.targets
     assert (kept.id, kept.review) == (target.id, "confirmed")
     assert len(read_runs(again.inventory)) == 2
+
+
+def test_targets_and_series_of_a_survey_stay(few, model, tmp_path, plain):
+    spot = place(few, (10, 10))
+    there = make_target(spot.buffer(0.0003), name="elsewhr")
+    days = np.array(["2015-01-05", "2015-03-06"], "datetime64[D]")
+    told = TargetSeries(there.id, "T1", days, np.array([0.0, -5.0]), np.ones(2))
+    (tmp_path / "out").mkdir()
+    write_inventory(tmp_path / "out" / "inventory.gpkg", [there], [], [told])
+    done, _ = segmented(few, tmp_path / "out", model, share=0.6)
+    (target,) = done.targets
+    kept = {t.id: t for t in read_inventory(done.inventory)}
+    assert set(kept) == {target.id, there.id}
+    assert kept[there.id].note == ""
+    assert [s.target for s in read_series(done.inventory)] == [there.id]
 
 
 def test_a_model_of_many_dates_answers_for_all_of_them(few, tmp_path, plain):

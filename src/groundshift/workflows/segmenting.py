@@ -12,19 +12,20 @@ from numpy.typing import NDArray
 
 from groundshift import __version__
 from groundshift.detect import Detection
+from groundshift.detect.detection import SINGLE_PAIRS
 from groundshift.detect.segments import SegmentNetwork, Sightings, find_segments
 from groundshift.errors import NoDataError
 from groundshift.inventory import (
     Run,
     Target,
-    carry_identity,
-    is_current,
     make_targets,
     merge_detections,
     read_inventory,
     read_runs,
     write_inventory,
 )
+from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.join import join_targets
 from groundshift.inventory.review import hold_reviews
 from groundshift.io.incoherent import judge_noise
 from groundshift.io.rasters import write_geotiff
@@ -307,6 +308,8 @@ def _conclude(
     with hold_reviews(inventory):
         before = read_inventory(inventory) if inventory.exists() else []
         runs = read_runs(inventory) if inventory.exists() else []
-        targets = carry_identity(found, before, covered=covered)
-        write_inventory(inventory, targets, [*runs, run])
-    return [t for t in targets if is_current(t)]
+        series = read_series(inventory) if inventory.exists() else []
+        targets = join_targets(found, before, window=SINGLE_PAIRS, covered=covered)
+        names = {t.id for t in targets}
+        write_inventory(inventory, targets, [*runs, run], [s for s in series if s.target in names])
+    return targets[: len(found)]
