@@ -1,11 +1,11 @@
 """Footprints of mining subsidence by networks that were made for something else, beside those for mines.
 
-    python benchmarks/mining_families.py $GROUNDSHIFT_DATA/mining_masks WORK [--families mask segment fringes]
-        [--masknet CHECKPOINT] [--slidenet CHECKPOINT] [--fringes CHECKPOINT]
+    python benchmarks/mining_families.py $GROUNDSHIFT_DATA/mining_masks WORK
+        [--families mask segment fringes] [--as-it-comes]
 
 Pixels of 40 hand-drawn footprints (`mining_real.py masks` has the rows of BowlNet). Each family is judged as it comes,
-and after 400 steps of its own training command on half of the scenes, from the checkpoint that made its shipped model;
-judged on the other half, both ways. What stands for a footprint: ground that Mask Net calls decorrelated, ground that
+and after 400 steps of its own training command on half of the scenes, from its shipped model; judged on the other half,
+both ways. What stands for a footprint: ground that Mask Net calls decorrelated, ground that
 SlideNet calls moving, the cells of 10 x 10 pixels that the fringe classifier calls the middle of fringes.
 """
 
@@ -46,12 +46,11 @@ def scene_of(number: int) -> int:
     return next((group[0] for group in ALIKE if number in group), number)
 
 
-def learned_from(folder: Path, run: Path, command: list[str], start: Path | None) -> Path:
+def learned_from(folder: Path, run: Path, command: list[str]) -> Path:
     """Train by a command on a folder, and return the model."""
     failed = groundshift([
         *command, str(folder), "-o", str(run), "--steps", str(STEPS), "--rate", str(RATE), "--threads", "1",
         "--validate-every", "100", "--average", "0.99", "--quiet",
-        *([] if start is None else ["--start-from", str(start)]),
     ])  # fmt: skip
     if failed:
         raise SystemExit(failed)
@@ -68,10 +67,10 @@ class Mask:
         network = MaskNetwork.load(model)
         return {k: network.look(p, coherence_of(p)) < 1 - PROBABILITY for k, p in phases.items()}
 
-    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches, start: Path) -> Path:
+    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches) -> Path:
         """Learn that footprints are what is to be masked."""
         write_half(folder, numbers, phases, {k: ~truth[k] for k in numbers})
-        return learned_from(folder, run, ["train-mask"], start)
+        return learned_from(folder, run, ["train-mask", "--start-from", self.model])
 
 
 class Segment:
@@ -84,7 +83,7 @@ class Segment:
         network = SegmentNetwork.load(model)
         return {k: network.look(p[None], coherence_of(p)[None]) >= PROBABILITY for k, p in phases.items()}
 
-    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches, start: Path) -> Path:
+    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches) -> Path:
         """Learn from a data set in the format of ISSLIDE: nine patches of each picture, a zone for each scene."""
         for k in numbers:
             coherence = coherence_of(phases[k])
@@ -97,7 +96,7 @@ class Segment:
             first = date(2020, 1, 1) + timedelta(days=k)
             pair = Pair(first, first + timedelta(days=12))
             write_patches(folder, delay_text(pair), f"Scene{scene_of(k)}", dates_text(pair), planes)
-        return learned_from(folder, run, ["train-segment", "--split", "clean"], start)
+        return learned_from(folder, run, ["train-segment", "--split", "clean", "--start-from", self.model])
 
 
 class Fringes:
@@ -115,7 +114,7 @@ class Fringes:
             found[k] = np.pad(cells, ((0, rows), (0, columns)), mode="edge")
         return found
 
-    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches, start: Path) -> Path:
+    def learn(self, folder: Path, run: Path, numbers: list[int], phases: Patches, truth: Patches) -> Path:
         """Learn from windows whose middle cell lies in a footprint, and from others."""
         margin = (WINDOW - CELL) // 2
         for k in numbers:
@@ -131,7 +130,7 @@ class Fringes:
                     path = folder / ("positive" if positive else "negative") / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_patch(path, FringeSample(wrapped, coherence, positive, name), 20.0)
-        return learned_from(folder, run, ["train-classify", "--optimiser", "adamw"], start)
+        return learned_from(folder, run, ["train-classify", "--optimiser", "adamw", "--start-from", self.model])
 
 
 FAMILIES = {"mask": Mask(), "segment": Segment(), "fringes": Fringes()}
@@ -143,8 +142,9 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--families", nargs="+", choices=list(FAMILIES), default=list(FAMILIES))
-    for family in FAMILIES.values():
-        parser.add_argument(f"--{family.model}", type=Path, help="checkpoint to fine-tune from")
+    parser.add_argument(
+        "--as-it-comes", action="store_true", help="without fine-tuning, which takes 10 minutes for each"
+    )
     args = parser.parse_args()
     patches = {k: read_patch(args.data, k) for k in range(1, COUNT + 1)}
     phases, truth = ({k: patch[part] for k, patch in patches.items()} for part in (0, 1))
@@ -152,13 +152,12 @@ def main() -> None:
     for name in args.families:
         family = FAMILIES[name]
         rows = {f"{family.model}, as it comes": family.find(family.model, phases)}
-        start = getattr(args, family.model)
-        if start is not None:
+        if not args.as_it_comes:
             found: Patches = {}
             parts = halves()
             for number, (learned, judged) in enumerate((parts, parts[::-1])):
                 folder, run = (args.work / name / f"{what}{number}" for what in ("half", "run"))
-                model = family.learn(folder, run, learned, phases, truth, start)
+                model = family.learn(folder, run, learned, phases, truth)
                 found |= family.find(str(model), {k: phases[k] for k in judged})
             rows[f"{family.model}, fine-tuned"] = found
         for row, footprints in rows.items():

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnxruntime
 import pytest
 import rasterio
 from affine import Affine
@@ -159,6 +160,21 @@ def test_weights_of_an_earlier_run_are_started_from(settings):
             torch.testing.assert_close(value, before[name], rtol=1e-4, atol=1e-7)
     with pytest.raises(SettingError, match=r"holds weights of bowlnet of width 0\.125, expected those of unet"):
         ran(settings("third", "unet", start_from=start))
+
+
+def test_an_exported_model_is_started_from(settings, files):
+    # Another seed draws other first weights.
+    first, second = settings("first", steps=2), settings("second", steps=1, rate=1e-12, average=0, seed=4)
+    ran(first)
+    model = first.output / "model.onnx"
+    second = second.model_copy(update={"model": second.model.model_copy(update={"start_from": model})})
+    ran(second)
+    exported = [onnxruntime.InferenceSession(str(c.output / "model.onnx")) for c in (first, second)]
+    seen = np.random.default_rng(0).uniform(-1, 1, (1, 2, 64, 64)).astype(np.float32)
+    answers = [session.run(None, {"interferogram": seen}) for session in exported]
+    for one, other in zip(*answers, strict=True):
+        # The running statistics of the norms have moved by a step.
+        assert np.abs(one - other).mean() < 0.02 * one.std()
 
 
 # What it learns from and is judged on

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from cyclopts import Parameter
 from pydantic import BaseModel
 
-from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell, weights_in
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
@@ -158,7 +158,7 @@ def train_classify(
         },
     )  # fmt: skip
     settings = settled(FringeTrainConfig, given)
-    further = [] if settings.model.start_from is None else [settings.model.start_from]
+    further = weights_in(settings.model.start_from)
     check_paths(settings.output, settings.inputs, further)
     need_training()
     from groundshift.workflows.training_fringes import run_fringe_training

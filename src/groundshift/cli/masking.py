@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell, weights_in
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
@@ -120,7 +120,7 @@ def train_mask(
         },
     )  # fmt: skip
     settings = settled(MaskTrainConfig, given)
-    further = [path for path in (settings.model.start_from, settings.polygons) if path is not None]
+    further = [*weights_in(settings.model.start_from), *([settings.polygons] if settings.polygons else [])]
     check_paths(settings.output, settings.inputs, further)
     need_training()
     from groundshift.workflows.training_masks import run_mask_training

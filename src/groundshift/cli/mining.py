@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell, weights_in
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
@@ -155,7 +155,7 @@ def train_mining(
         },
     )  # fmt: skip
     settings = settled(BowlTrainConfig, given)
-    further = [] if settings.model.start_from is None else [settings.model.start_from]
+    further = weights_in(settings.model.start_from)
     check_paths(settings.output, settings.inputs, further)
     need_training()
     from groundshift.workflows.training_bowls import run_bowl_training

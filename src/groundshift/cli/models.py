@@ -50,6 +50,7 @@ __all__ = [
     "settled",
     "train",
     "train_and_tell",
+    "weights_in",
 ]
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
@@ -91,7 +92,7 @@ def train(
         config, inputs=inputs or None, output=output, model=model, data=data, augment=augment, plan=plan,
         machine=machine, scenes=scenes,
     )  # fmt: skip
-    further = [p for p in (settings.data.polygons, settings.model.start_from) if p is not None]
+    further = [*weights_in(settings.model.start_from), *([settings.data.polygons] if settings.data.polygons else [])]
     check_paths(settings.output, settings.inputs, [*settings.data.validation, *further])
     need_training()
     from groundshift.workflows.training import run_training
@@ -212,6 +213,13 @@ def _need_torch(who: str) -> None:
     """Stop where torch is not installed."""
     if find_spec("torch") is None:
         raise NotInstalledError(f'{who} torch; install with pip install "groundshift[train]"')
+
+
+def weights_in(start: Path | None) -> list[Path]:
+    """Return the file of weights to start from; shipped models need none."""
+    from groundshift.detect.models import is_shipped
+
+    return [] if start is None or is_shipped(start) else [start]
 
 
 def settled(model: type[_Settings], given: dict[str, Any]) -> _Settings:

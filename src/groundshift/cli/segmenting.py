@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from groundshift.cli.models import need_training, settings_in, settled, train_and_tell
+from groundshift.cli.models import need_training, settings_in, settled, train_and_tell, weights_in
 from groundshift.cli.options import (
     AsJson,
     ConfigFile,
@@ -107,7 +107,7 @@ def train_segment(
     )
     settings = settled(SegmentTrainConfig, given)
     _need_data(settings.inputs)
-    further = [] if settings.model.start_from is None else [settings.model.start_from]
+    further = weights_in(settings.model.start_from)
     check_paths(settings.output, settings.inputs, further)
     need_training()
     from groundshift.workflows.training_segments import run_segment_training

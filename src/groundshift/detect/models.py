@@ -9,7 +9,7 @@ from pathlib import Path
 
 from groundshift.errors import DamagedFileError, MissingFileError
 
-__all__ = ["DEFAULT_MODEL", "WEIGHTS", "checksum", "find_model", "list_models", "read_checksums"]
+__all__ = ["DEFAULT_MODEL", "WEIGHTS", "checksum", "find_model", "is_shipped", "list_models", "read_checksums"]
 
 DEFAULT_MODEL = "bodynet"
 """Name of the model that a survey uses unless told otherwise."""
@@ -23,6 +23,11 @@ _SUFFIX = ".onnx"
 def list_models(folder: Path = WEIGHTS) -> list[str]:
     """Return the names of the shipped models, sorted."""
     return sorted(name.removesuffix(_SUFFIX) for name in read_checksums(folder) if name.endswith(_SUFFIX))
+
+
+def is_shipped(name: str | Path) -> bool:
+    """Whether this is the name of a shipped model, and no file."""
+    return str(name) in list_models() and not Path(name).exists()
 
 
 def find_model(name_or_path: str | Path, folder: Path = WEIGHTS) -> Path:

@@ -41,7 +41,8 @@ class ModelConfig(_Config):
     label_smoothing: Share = 0.1
     """YOLO: classes are taught up to this much softer, drawn anew each time; 0 teaches them hard."""
     start_from: Path | None = None
-    """Checkpoint of an earlier run whose weights to start from, as when a trained model learns from real maps."""
+    """Weights to start from, as when a trained model learns from real maps: checkpoint of an earlier run, name of a
+    shipped model, or an .onnx file."""
 
 
 class DataConfig(_Config):

@@ -27,7 +27,7 @@ from groundshift.io.atomic import atomic_path
 from groundshift.training.protocols import Exportable
 from groundshift.training.tasks import STRIDE
 
-__all__ = ["ExportError", "Metadata", "export_onnx"]
+__all__ = ["ExportError", "Metadata", "compare", "export_onnx", "write_traced"]
 
 OPSET = 18
 """Version of the operators of ONNX."""
@@ -118,26 +118,45 @@ def export_onnx(task: Exportable, model: nn.Module, path: Path, metadata: Metada
     OutputError
         If the file cannot be written.
     """
+    with atomic_path(path) as temporary:
+        exported = write_traced(task, model, temporary)
+        written = onnx.load(temporary)
+        onnx.helper.set_model_props(written, metadata.properties(task.kind, task.planes))
+        onnx.save(written, temporary)
+        return compare(task, exported, temporary, path)
+
+
+def compare(task: Exportable, exported: nn.Module, file: Path, path: Path) -> float:
+    """Return how far ONNX Runtime is with a file from what torch computes; `path` is its name in messages.
+
+    Raises
+    ------
+    ExportError
+        If that is more than rounding.
+    """
+    name = _INPUTS.get(task.kind, "interferogram")
+    _, *tried = getattr(task, "examples", _SHAPES)
+    return max(_checked(exported, file, path, name, _example(task, shape)) for shape in tried)
+
+
+def write_traced(task: Exportable, model: nn.Module, path: Path) -> nn.Module:
+    """Write a network as ONNX, without metadata and unchecked; return the form that was written."""
     exported = task.exported(model).eval()
     name = _INPUTS.get(task.kind, "interferogram")
-    traced, *tried = getattr(task, "examples", _SHAPES)
-    with atomic_path(path) as temporary, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # By tracing: it takes a fiftieth of the time of the exporter that reads the program; the result is checked.
         torch.onnx.export(
             exported,
-            (torch.from_numpy(_example(task, traced)),),
-            temporary,
+            (torch.from_numpy(_example(task, getattr(task, "examples", _SHAPES)[0])),),
+            path,
             input_names=[name],
             output_names=list(_OUTPUTS[task.kind]),
             opset_version=OPSET,
             dynamo=False,
             dynamic_axes=_free_axes(task, name),
         )
-        written = onnx.load(temporary)
-        onnx.helper.set_model_props(written, metadata.properties(task.kind, task.planes))
-        onnx.save(written, temporary)
-        return max(_checked(exported, temporary, path, name, _example(task, shape)) for shape in tried)
+    return exported
 
 
 def _free_axes(task: Exportable, name: str) -> dict[str, dict[int, str]]:

@@ -187,6 +187,15 @@ class Trainer:
         self._optimiser = make_optimiser(self.config.plan, self._phase, self.model)
         self._optimiser.load_state_dict(state["optimiser"])
 
+    @torch.no_grad()
+    def look(self, steps: int) -> None:
+        """Run the network, ready for use, over the batches of the first steps, and learn nothing."""
+        batches = _Batches(self.task, self._supply)
+        self.model.eval()
+        for step in range(steps):
+            moved = {name: _to(torch.from_numpy(value), self.device) for name, value in batches.make(step).items()}
+            self.task.outputs(self.model, moved, 0.0)
+
     def best_model(self) -> nn.Module:
         """Return the network with the best weights, ready for use, on the CPU."""
         model: nn.Module = copy.deepcopy(self.average).cpu().eval()

@@ -1,5 +1,6 @@
 """What all training runs share: telling how they get on, going on where they stopped, starting from other weights."""
 
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ import torch
 import yaml
 from torch import nn
 
+from groundshift.detect.models import find_model, is_shipped
 from groundshift.errors import GroundshiftError, OutputError
 from groundshift.io.atomic import write_text
 from groundshift.training.checkpoint import load_checkpoint
 from groundshift.training.curves import draw_curves, write_records
 from groundshift.training.export import Metadata, export_onnx
+from groundshift.training.imported import settle_norms, take_weights
 from groundshift.training.loop import Ending, Trainer
 from groundshift.training.protocols import Exportable, RunConfig, Source
 from groundshift.workflows.config import SettingError
@@ -26,6 +29,9 @@ __all__ = [
     "Course", "CourseConfig", "Draw", "Named", "TooLargeError", "TrainOutput", "check_same", "check_samples", "learn",
     "run_course", "start_from",
 ]  # fmt: skip
+
+_LOOKED_AT = 8
+"""Batches that tell the norms of an exported model what they will see."""
 
 Draw = Callable[[Path, Sequence[Any], Sequence[Any]], None]
 """Draws predictions beside the truth, from the picture's path, samples and predictions."""
@@ -79,7 +85,7 @@ class CourseModel(Named, Protocol):
 
     @property
     def start_from(self) -> Path | None:
-        """Checkpoint of an earlier run."""
+        """Checkpoint of an earlier run, or an exported model."""
         ...
 
 
@@ -197,7 +203,7 @@ def run_course(
         if state is not None:
             trainer.restore(state)
         elif config.model.start_from is not None:
-            start_from(trainer, config.model.start_from, config.model)
+            start_from(trainer, course.task, config.model.start_from, config.model)
         write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         ending = learn(trainer, reporter, folder, course.draw, course.tile, course.smaller)
         best = trainer.best_model()
@@ -234,8 +240,11 @@ def learn(trainer: Trainer, reporter: Reporter, folder: Path, draw: Draw, tile: 
         ) from error
 
 
-def start_from(trainer: Trainer, path: Path, model: Named) -> None:
-    """Take the best weights of an earlier run."""
+def start_from(trainer: Trainer, task: Exportable, path: Path, model: Named) -> None:
+    """Take the best weights of an earlier run, or those of an exported model."""
+    if path.suffix == ".onnx" or is_shipped(path):
+        _take_exported(trainer, task, find_model(path))
+        return
     state = load_checkpoint(path)
     weights = state["best"] or state["average"]
     try:
@@ -247,6 +256,15 @@ def start_from(trainer: Trainer, path: Path, model: Named) -> None:
             f"{path}: holds weights of {found.get('network')} of width {found.get('width')}, expected those of "
             f"{model.network} of width {model.width:g}; give that --network and --width"
         ) from error
+
+
+def _take_exported(trainer: Trainer, task: Exportable, path: Path) -> None:
+    """Take the weights of an exported model, whose norms are told what they will see."""
+    model = copy.deepcopy(trainer.model).cpu()
+    folded = take_weights(task, model, path)
+    trainer.model.load_state_dict(model.state_dict())
+    settle_norms(trainer.model.eval(), folded, lambda: trainer.look(_LOOKED_AT))
+    trainer.average.load_state_dict(trainer.model.state_dict())
 
 
 def check_same(config: RunConfig, before: dict[str, Any], parts: Sequence[str], folder: Path) -> None:

@@ -99,7 +99,7 @@ def run_training(config: TrainConfig, reporter: Reporter, *, fresh: bool = False
         if state is not None:
             trainer.restore(state)
         elif config.model.start_from is not None:
-            start_from(trainer, config.model.start_from, config.model)
+            start_from(trainer, task, config.model.start_from, config.model)
         write_text(folder / "train.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         tile = f"{config.augment.tile} nodes"
         ending = learn(trainer, reporter, folder, draw_predictions, tile, "--batch, --tile or --width")

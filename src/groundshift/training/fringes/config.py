@@ -29,7 +29,7 @@ class FringeModelConfig(_Config):
     seen: Literal["circle", "centre"] = "circle"
     """What is seen of the 16 classes of phase: cosine and sine of their middle, or the middle over pi."""
     start_from: Path | None = None
-    """Checkpoint of an earlier run whose weights to start from."""
+    """Weights to start from: checkpoint of an earlier run, name of a shipped model, or an .onnx file."""
 
 
 class FringePlanConfig(PlanConfig):

@@ -32,7 +32,7 @@ class MaskModelConfig(_Config):
     dice: Annotated[float, Field(ge=0)] = 0.5
     """Weight of the overlap of decorrelated ground beside the cross entropy; 0: cross entropy alone, as published."""
     start_from: Path | None = None
-    """Checkpoint of an earlier run whose weights to start from."""
+    """Weights to start from: checkpoint of an earlier run, name of a shipped model, or an .onnx file."""
 
 
 class MaskSceneConfig(BatchConfig):

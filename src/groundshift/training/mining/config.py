@@ -30,7 +30,7 @@ class BowlModelConfig(_Config):
     width: Annotated[float, Field(gt=0)] = 0.75
     """bowlnet, unet: factor on the number of channels."""
     start_from: Path | None = None
-    """Checkpoint of an earlier run whose weights to start from."""
+    """Weights to start from: checkpoint of an earlier run, name of a shipped model, or an .onnx file."""
 
 
 class SpoilConfig(_Config):

@@ -27,7 +27,7 @@ class SegmentModelConfig(_Config):
     width: Annotated[float, Field(gt=0)] = 1.0
     """Factor on the number of channels."""
     start_from: Path | None = None
-    """Checkpoint of an earlier run whose weights to start from."""
+    """Weights to start from: checkpoint of an earlier run, name of a shipped model, or an .onnx file."""
 
 
 class SegmentDataConfig(_Config):
