@@ -99,6 +99,13 @@ def test_a_file_of_another_network_is_one_line(tmp_path):
         take_weights(other, wide, tmp_path / "a.onnx")
 
 
+@pytest.mark.parametrize("content", [b"", b"no model at all", bytes(range(256))])
+def test_a_file_that_is_no_model_is_one_line(tmp_path, content):
+    (tmp_path / "a.onnx").write_bytes(content)
+    with pytest.raises(UnknownFormatError, match=r"a\.onnx: no(t an ONNX file| model that training has exported)"):
+        take_weights(*MADE["slim"](), tmp_path / "a.onnx")
+
+
 def test_a_name_is_that_of_a_shipped_model_unless_such_a_file_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert is_shipped(Path("slidenet"))

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -151,11 +152,22 @@ def _mark(model: nn.Module) -> None:
 def _arrays(path: Path) -> dict[str, Array]:
     """Return the weights that a file holds, by name; constants of its graph are not among them."""
     found: dict[str, Array] = {}
-    for array in onnx.load(path).graph.initializer:
+    for array in _loaded(path).graph.initializer:
         # Those without a name of their own are numbered as all else in the file is.
         name = f"{len(found)}" if array.name.startswith("onnx::") else array.name
-        found[name] = np.asarray(onnx.numpy_helper.to_array(array))
+        try:
+            found[name] = np.asarray(onnx.numpy_helper.to_array(array))
+        except (TypeError, ValueError) as error:
+            raise _other(path) from error
     return found
+
+
+def _loaded(path: Path) -> onnx.ModelProto:
+    """Read a file, without others that it names."""
+    try:
+        return onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError) as error:
+        raise UnknownFormatError(f"{path}: not an ONNX file; give a model that training has exported") from error
 
 
 def _named(mark: Array, marks: dict[str, Array]) -> str | None:
@@ -235,7 +247,10 @@ def _alike(one: Array, other: Array) -> bool:
 
 def _other(path: Path) -> UnknownFormatError:
     """Say which network a file is of."""
-    told = {entry.key: entry.value for entry in onnx.load(path).metadata_props}.get("groundshift.config", "{}")
-    model = json.loads(told).get("model", {})
-    network = f"{model.get('network')} of width {model.get('width')}"
+    told = {entry.key: entry.value for entry in _loaded(path).metadata_props}.get("groundshift.config", "")
+    try:
+        model = json.loads(told)["model"]
+        network = f"{model['network']} of width {model['width']}"
+    except (ValueError, TypeError, KeyError):
+        return UnknownFormatError(f"{path}: no model that training has exported; give one, or a checkpoint")
     return UnknownFormatError(f"{path}: holds weights of {network}; give its --network and --width")
