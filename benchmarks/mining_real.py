@@ -1,14 +1,14 @@
 """Real mines: bowls of one interferogram, and hand-drawn footprints of forty.
 
     python benchmarks/mining_real.py phase $GROUNDSHIFT_DATA/mining_phase WORK [--model bowlnet]
-    python benchmarks/mining_real.py masks $GROUNDSHIFT_DATA/mining_masks WORK [--model bowlnet] [--start CHECKPOINT]
+    python benchmarks/mining_real.py masks $GROUNDSHIFT_DATA/mining_masks WORK [--model bowlnet] [--start bowlnet]
 
 *phase*: the bowls found, their unwrapped peaks, and the residues inside before and after (the command
 `groundshift bowls`; its picture is in WORK).
 
 *masks*: pixels of hand-drawn footprints found in 40 interferograms that are colour renderings: precision, recall, F1,
 and IoU over all pixels. Zero-shot: the weights and the probability of 0.5 as they come, and the rules. With `--start`
-also fine-tuned from a checkpoint by `groundshift train-mining`: on half of the scenes, judged on the other half, both
+also fine-tuned from such weights by `groundshift train-mining`: on half of the scenes, judged on the other half, both
 ways. Which patches are of one scene is not told; those that are alike stay together.
 """
 
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--model", default="bowlnet", help="name or file of the network")
     parser.add_argument("--network", default="bowlnet", help="its architecture, to fine-tune")
-    parser.add_argument("--start", type=Path, default=None, help="checkpoint to fine-tune from")
+    parser.add_argument("--start", type=Path, default=None, help="weights to fine-tune from: bowlnet, or a checkpoint")
     args = parser.parse_args()
     {"phase": phase, "masks": masks}[args.what](args)
 
