@@ -202,11 +202,27 @@ def test_info_tells_amplitude_images(made, capsys):
     assert told["images"][0].startswith("2009-01-01 PALSAR: 420 x 220 pixels, slant range ")
 
 
-def test_names_of_sensors_lead_nowhere(made, tmp_path):
-    folder, images = made[0], tmp_path / "images"
+def _copied(folder, tmp_path, pattern):
+    """Copy some of the images; return where they are."""
+    images = tmp_path / "images"
     images.mkdir()
-    for path in (folder / "images").glob("PALSAR-2_201[56]0101*"):
+    for path in (folder / "images").glob(pattern):
         (images / path.name).write_bytes(path.read_bytes())
+    return images
+
+
+def _laid(images, folder, out):
+    """Run on images of one satellite; return the dates that were laid over, and what is told of those left out."""
+    words = ["offsets", images, "-o", out, "--dem", folder / "dem.tif", *SETTINGS[:-2], "-q"]
+    assert main([str(w) for w in [*words, "--reference", "2015-07-01"]]) == 0
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    with (out / "images.csv").open() as table:
+        dates = [row["date"] for row in csv.DictReader(table)]
+    return dates, [e["text"] for e in log if "left out" in e.get("text", "")]
+
+
+def test_names_of_sensors_lead_nowhere(made, tmp_path):
+    folder, images = made[0], _copied(made[0], tmp_path, "PALSAR-2_201[56]0101*")
     for path in images.glob("*.yaml"):
         path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "sensor": "../../<b>radar"}))
     words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", "--windows", "32", "-q"]
@@ -241,26 +257,17 @@ def test_an_elevation_model_that_does_not_cover_is_named(made, tmp_path, capsys)
 
 
 def test_an_image_of_the_opposite_look_is_left_out_and_named(made, tmp_path, capsys):
-    folder, images = made[0], tmp_path / "images"
-    images.mkdir()
-    for path in (folder / "images").glob("PALSAR-2_*"):
-        (images / path.name).write_bytes(path.read_bytes())
+    folder, images = made[0], _copied(made[0], tmp_path, "PALSAR-2_*")
     odd = images / "PALSAR-2_20160101.yaml"
     facts = yaml.safe_load(odd.read_text())
     odd.write_text(yaml.safe_dump({**facts, "look": "left"}))
-    words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", *SETTINGS[:-2], "-q"]
-    assert main([str(w) for w in [*words, "--reference", "2015-07-01"]]) == 0
-    with (tmp_path / "out" / "images.csv").open() as table:
-        assert [r["date"] for r in csv.DictReader(table)] == ["2015-01-01", "2015-07-01", "2016-07-01"]
-    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    assert any("20160101" in e.get("text", "") and "left out" in e.get("text", "") for e in log)
+    dates, told = _laid(images, folder, tmp_path / "out")
+    assert dates == ["2015-01-01", "2015-07-01", "2016-07-01"]
+    assert any("20160101" in line for line in told)
 
 
 def test_an_orbit_too_short_and_an_image_of_another_place_are_left_out_and_named(made, tmp_path):
-    folder, images = made[0], tmp_path / "images"
-    images.mkdir()
-    for path in (folder / "images").glob("PALSAR-2_*"):
-        (images / path.name).write_bytes(path.read_bytes())
+    folder, images = made[0], _copied(made[0], tmp_path, "PALSAR-2_*")
     short = images / "PALSAR-2_20150101.yaml"
     facts = yaml.safe_load(short.read_text())
     middle = facts["first_line_time"] + 300 * facts["line_interval"]
@@ -269,12 +276,8 @@ def test_an_orbit_too_short_and_an_image_of_another_place_are_left_out_and_named
     away = make_pass(LON + 2, LAT, HEIGHT, instrument=PALSAR_2, heading_deg=348.0, incidence_deg=35.0, shape=(620, 620))
     noise = np.random.default_rng(0).rayleigh(1.0, (620, 620)).astype(np.float32)
     write_plain(noise, images / "PALSAR-2_20160101.tif", date(2016, 1, 1), "PALSAR-2", away)
-    words = ["offsets", images, "-o", tmp_path / "out", "--dem", folder / "dem.tif", *SETTINGS[:-2], "-q"]
-    assert main([str(w) for w in [*words, "--reference", "2015-07-01"]]) == 0
-    with (tmp_path / "out" / "images.csv").open() as table:
-        assert [r["date"] for r in csv.DictReader(table)] == ["2015-07-01", "2016-07-01"]
-    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
-    told = [e["text"] for e in log if "left out" in e.get("text", "")]
+    dates, told = _laid(images, folder, tmp_path / "out")
+    assert dates == ["2015-07-01", "2016-07-01"]
     assert any("20150101" in line and "orbit" in line for line in told)
     assert any("20160101" in line for line in told)
 

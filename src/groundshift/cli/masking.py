@@ -120,7 +120,7 @@ def train_mask(
         },
     )  # fmt: skip
     settings = settled(MaskTrainConfig, given)
-    further = [*weights_in(settings.model.start_from), *([settings.polygons] if settings.polygons else [])]
+    further = [p for p in (settings.polygons, *weights_in(settings.model.start_from)) if p is not None]
     check_paths(settings.output, settings.inputs, further)
     need_training()
     from groundshift.workflows.training_masks import run_mask_training

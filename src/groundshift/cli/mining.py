@@ -84,10 +84,9 @@ def mining(
     settings = settings_of(
         config, window, defaults=_defaults(bowls, config), inputs=inputs or None, output=output, product=product,
         pattern=pattern, wavelength=wavelength, bowls=bowls, stack=stack, detect=detect, mask=mask, screen=screen,
-        series=series, fast=fast, interferometry=interferometry, cluster=cluster,
-        sample_size=sample_size, seed=seed,
+        series=series, fast=fast, interferometry=interferometry, cluster=cluster, sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_paths(settings.output, settings.inputs, [*settings.mask.files, *settings.fast.amplitudes])
+    check_paths(settings.output, settings.inputs, settings.files)
     if dry_run:
         return preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey

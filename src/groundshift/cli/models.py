@@ -92,7 +92,7 @@ def train(
         config, inputs=inputs or None, output=output, model=model, data=data, augment=augment, plan=plan,
         machine=machine, scenes=scenes,
     )  # fmt: skip
-    further = [*weights_in(settings.model.start_from), *([settings.data.polygons] if settings.data.polygons else [])]
+    further = [p for p in (settings.data.polygons, *weights_in(settings.model.start_from)) if p is not None]
     check_paths(settings.output, settings.inputs, [*settings.data.validation, *further])
     need_training()
     from groundshift.workflows.training import run_training

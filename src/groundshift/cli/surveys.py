@@ -123,10 +123,9 @@ def survey(
     settings = settings_of(
         config, window, inputs=inputs or None, output=output, product=product, pattern=pattern, wavelength=wavelength,
         stack=stack, bowls=bowls, detect=detect, mask=mask, screen=screen, series=series, fast=fast,
-        interferometry=interferometry, cluster=cluster,
-        sample_size=sample_size, seed=seed,
+        interferometry=interferometry, cluster=cluster, sample_size=sample_size, seed=seed,
     )  # fmt: skip
-    check_paths(settings.output, settings.inputs, [*settings.mask.files, *settings.fast.amplitudes])
+    check_paths(settings.output, settings.inputs, settings.files)
     if dry_run:
         return preview(settings, as_json, located=True)
     from groundshift.workflows.survey import run_survey

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, date
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from shapely import Geometry, MultiPolygon, Polygon
@@ -41,6 +41,7 @@ __all__ = [
     "read_inventory",
     "read_runs",
     "read_series",
+    "read_standing",
     "write_inventory",
 ]
 
@@ -148,6 +149,21 @@ def read_inventory(path: Path) -> list[Target]:
             own = [d for d in own if d.polygon.intersects(polygon)]
         targets.append(_target(path, {name: column[row] for name, column in values.items()}, polygon, own))
     return targets
+
+
+class Standing(NamedTuple):
+    """What stands in an inventory."""
+
+    targets: list[Target]
+    runs: list[Run]
+    series: list[TargetSeries]
+
+
+def read_standing(path: Path) -> Standing:
+    """Read what a run goes on from; nothing where there is no inventory. Raises as `read_inventory` does."""
+    if not path.exists():
+        return Standing([], [], [])
+    return Standing(read_inventory(path), read_runs(path), read_series(path))
 
 
 def read_runs(path: Path) -> list[Run]:

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 import torch
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # ships no types
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -38,6 +38,8 @@ class _Folded(NamedTuple):
 
     convolution: str
     norm: str
+    eps: float
+    """Of the norm."""
 
 
 def take_weights(task: Exportable, model: nn.Module, path: Path) -> list[str]:
@@ -72,7 +74,7 @@ def take_weights(task: Exportable, model: nn.Module, path: Path) -> list[str]:
         raise _other(path)
     marks = {name: value.numpy() for name, value in marked.state_dict().items() if value.is_floating_point()}
     folded: list[_Folded] = []
-    state = dict(model.state_dict())
+    state = model.state_dict()
     left = []
     for name, mark in places.items():
         found = _named(mark, marks)
@@ -86,9 +88,9 @@ def take_weights(task: Exportable, model: nn.Module, path: Path) -> list[str]:
         _put(state[f"{pair.convolution}.weight"], given[name])
         folded.append(pair)
     for name in left:
-        pair = next((p for p in folded if _alike(places[name], _offset(p, marked, marks))), None)
+        pair = next((p for p in folded if _alike(places[name], _offset(p, marks))), None)
         if pair is not None:
-            _undo(model, pair, given[name])
+            _undo(state, pair, given[name])
         elif not np.array_equal(places[name], given[name]):
             raise _other(path)
     try:
@@ -105,11 +107,10 @@ def settle_norms(model: nn.Module, names: Iterable[str], look: Callable[[], None
     Parameters
     ----------
     model : nn.Module
-        Ready for use, not for learning.
     names : iterable of str
         Of its norms, as `take_weights` returns them.
     look : function
-        Runs the network over what it is to learn from.
+        Runs the network, ready for use, over what it is to learn from.
     """
     seen: dict[str, list[Tensor]] = {name: [] for name in names}
     parts = dict(model.named_modules())
@@ -201,43 +202,33 @@ def _folding(mark: Array, marked: nn.Module, marks: dict[str, Array]) -> _Folded
         if not _alike(ratio, np.broadcast_to(scale[:, None, None, None], ratio.shape)):
             continue
         for other, norm in marked.named_modules():
-            if (
-                isinstance(norm, nn.BatchNorm2d)
-                and norm.num_features == len(scale)
-                and _alike(scale, _scale(other, norm, marks))
-            ):
-                return _Folded(name, other)
+            if isinstance(norm, nn.BatchNorm2d) and norm.num_features == len(scale):
+                pair = _Folded(name, other, norm.eps)
+                if _alike(scale, _scale(pair, marks)):
+                    return pair
     return None
 
 
-def _scale(name: str, norm: nn.BatchNorm2d, marks: dict[str, Array]) -> Array:
+def _scale(pair: _Folded, marks: dict[str, Array]) -> Array:
     """Return what a norm multiplies by."""
-    return np.asarray(marks[f"{name}.weight"] / np.sqrt(marks[f"{name}.running_var"] + norm.eps))
+    return np.asarray(marks[f"{pair.norm}.weight"] / np.sqrt(marks[f"{pair.norm}.running_var"] + pair.eps))
 
 
-def _offset(pair: _Folded, marked: nn.Module, marks: dict[str, Array]) -> Array:
+def _offset(pair: _Folded, marks: dict[str, Array]) -> Array:
     """Return what is added after a convolution with a norm folded into it."""
-    norm = marked.get_submodule(pair.norm)
-    assert isinstance(norm, nn.BatchNorm2d)
     own = marks.get(f"{pair.convolution}.bias", np.float32(0))
     mean = marks[f"{pair.norm}.running_mean"]
-    return np.asarray((own - mean) * _scale(pair.norm, norm, marks) + marks[f"{pair.norm}.bias"])
+    return np.asarray((own - mean) * _scale(pair, marks) + marks[f"{pair.norm}.bias"])
 
 
-def _undo(model: nn.Module, pair: _Folded, offset: Array) -> None:
+def _undo(state: dict[str, Tensor], pair: _Folded, offset: Array) -> None:
     """Leave a norm that adds an offset and does nothing else."""
-    norm, convolution = model.get_submodule(pair.norm), model.get_submodule(pair.convolution)
-    assert isinstance(norm, nn.BatchNorm2d)
-    assert isinstance(convolution, nn.Conv2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    with torch.no_grad():
-        norm.weight.fill_(1)
-        norm.running_mean.zero_()
-        norm.running_var.fill_(1 - norm.eps)
-        norm.bias.copy_(torch.from_numpy(np.array(offset)))
-        if convolution.bias is not None:
-            convolution.bias.zero_()
+    state[f"{pair.norm}.weight"].fill_(1)
+    state[f"{pair.norm}.running_mean"].zero_()
+    state[f"{pair.norm}.running_var"].fill_(1 - pair.eps)
+    _put(state[f"{pair.norm}.bias"], offset)
+    if f"{pair.convolution}.bias" in state:
+        state[f"{pair.convolution}.bias"].zero_()
 
 
 def _alike(one: Array, other: Array) -> bool:

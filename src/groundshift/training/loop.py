@@ -193,8 +193,7 @@ class Trainer:
         batches = _Batches(self.task, self._supply)
         self.model.eval()
         for step in range(steps):
-            moved = {name: _to(torch.from_numpy(value), self.device) for name, value in batches.make(step).items()}
-            self.task.outputs(self.model, moved, 0.0)
+            self.task.outputs(self.model, self._moved(batches.make(step)), 0.0)
 
     def best_model(self) -> nn.Module:
         """Return the network with the best weights, ready for use, on the CPU."""
@@ -218,7 +217,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate_at(plan, progress)
         self.model.train()
-        moved = {name: _to(torch.from_numpy(value), self.device) for name, value in batch.items()}
+        moved = self._moved(batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
             outputs = self.task.outputs(self.model, moved, progress)
         terms = self.task.losses(outputs, moved)
@@ -233,6 +232,10 @@ class Trainer:
             self._sums[name] = before + value.detach()
         self._sums["count"] = self._sums.get("count", torch.zeros((), dtype=torch.float64, device=self.device)) + 1
         self.step += 1
+
+    def _moved(self, batch: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+        """Bring a batch to where is computed."""
+        return {name: _to(torch.from_numpy(value), self.device) for name, value in batch.items()}
 
     @torch.no_grad()
     def _follow(self) -> None:

@@ -20,14 +20,13 @@ from groundshift.inventory import (
     make_targets,
     merge_detections,
     read_inventory,
-    read_runs,
     verification_sample,
     write_inventory,
     write_kmz,
     write_sample,
 )
 from groundshift.inventory.density import density, write_density
-from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.geopackage import read_standing
 from groundshift.inventory.join import keep_evidence
 from groundshift.inventory.review import hold_reviews
 from groundshift.io import InterferogramStack
@@ -112,17 +111,16 @@ def conclude(
     )
     # Read once more: reviews may have been written while targets were followed.
     with hold_reviews(inventory):
-        before = read_inventory(inventory) if inventory.exists() else []
-        runs = read_runs(inventory) if inventory.exists() else []
+        before, runs, others = read_standing(inventory)
         targets = [with_motion(t, motions.get(t.id, ())) for t in carry_identity(found, before, covered=covered)]
-        others = read_series(inventory) if inventory.exists() else []
         targets = keep_evidence(targets, before, OFFSETS)
-        write_inventory(inventory, targets, [*runs, run], [*series, *of_others(others, run.tracks, motions, targets)])
+        further = of_others(others, run.tracks, motions, targets)
+        write_inventory(inventory, targets, [*runs, run], [*series, *further])
     fast = too_fast(targets, motions)
     messages = [*failures, *follow_fast(targets, fast, config, reporter, command)]
-    # Amplitude images may have joined something.
-    targets = read_inventory(inventory)
-    further = of_others(read_series(inventory), run.tracks, motions, targets)
+    if fast and config.fast.amplitudes:
+        targets, _, others = read_standing(inventory)
+        further = of_others(others, run.tracks, motions, targets)
     current = [t for t in targets if is_current(t)]
     write_kmz(folder / "targets.kmz", targets, [o for r in results for o in r.overlays])
     size = min(config.sample_size, len(current))

@@ -81,6 +81,11 @@ class SurveyConfig(Config):
     seed: int = 0
     """Seed of that draw."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is read beside the interferograms."""
+        return (*self.mask.files, *self.fast.amplitudes)
+
 
 def load_config(path: Path) -> dict[str, Any]:
     """Read a YAML file of settings; it may name any part of a `SurveyConfig`.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from shapely import MultiPolygon, Polygon, box, unary_union
 
+from groundshift.constants import EARTH_RADIUS
 from groundshift.detect.detection import OFFSETS
 from groundshift.errors import GroundshiftError, OutputError
 from groundshift.inventory import Target, is_current
@@ -23,7 +24,7 @@ __all__ = ["check_fast", "follow_fast", "preview_fast", "too_fast"]
 
 FOLDER = "fast"
 """In the folder of a survey; offsets of each place go into a folder of their own, named after a target."""
-_METRES_PER_DEGREE = 111_320.0
+_METRES_PER_DEGREE = math.radians(EARTH_RADIUS)
 _ROUNDED = 0.01
 """Degrees: edges of what is looked at lie on such lines, so that an outline a little different makes nothing anew."""
 
@@ -105,9 +106,8 @@ def follow_fast(
     if not config.fast.amplitudes:
         advice = "amplitude images would follow it: --amplitudes, or `groundshift offsets`"
         return [f"{line}; {advice}." for line in told]
-    named = {t.id: t for t in targets}
     messages = []
-    for place in _places([named[name] for name in fast if name in named], config.fast.fast_margin):
+    for place in _places([t for t in targets if t.id in fast], config.fast.fast_margin):
         folder = config.output / FOLDER / place.targets[0]
         names = ", ".join(place.targets)
         reporter.say(f"too fast for phase, followed by amplitude images: {names}")

@@ -263,7 +263,7 @@ def _take_exported(trainer: Trainer, task: Exportable, path: Path) -> None:
     model = copy.deepcopy(trainer.model).cpu()
     folded = take_weights(task, model, path)
     trainer.model.load_state_dict(model.state_dict())
-    settle_norms(trainer.model.eval(), folded, lambda: trainer.look(_LOOKED_AT))
+    settle_norms(trainer.model, folded, lambda: trainer.look(_LOOKED_AT))
     trainer.average.load_state_dict(trainer.model.state_dict())
 
 

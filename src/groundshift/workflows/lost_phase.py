@@ -59,13 +59,13 @@ def why_too_fast(patch: Patch, velocity: float) -> str:
     inside, rim, around = (
         part & known & ~patch.others for part in (patch.inside, edge & ~patch.inside, ~edge)
     )  # fmt: skip
-    if min(np.count_nonzero(inside), np.count_nonzero(around)) < _LEAST_PIXELS or holds[around].mean() < _AROUND:
+    if min(np.count_nonzero(inside), np.count_nonzero(around)) < _LEAST_PIXELS:
         return ""
+    far = float(holds[around].mean())
     parts = [("the target", inside), ("its edge", rim)]
     shares = {name: float(holds[part].mean()) for name, part in parts if np.count_nonzero(part) >= _LEAST_PIXELS}
     where, least = min(shares.items(), key=lambda item: item[1])
-    far = float(holds[around].mean())
-    if least >= _LOST * far:
+    if far < _AROUND or least >= _LOST * far:
         return ""
     return f"phase holds on {100 * least:.0f} % of {where}, and on {100 * far:.0f} % of the ground around"
 

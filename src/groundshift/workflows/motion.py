@@ -92,7 +92,7 @@ class TargetMotion:
             fit_dates=np.array(record.fit_dates, "datetime64[D]"),
             fit_mm=np.array(record.fit_mm, np.float64),
             breaks=tuple(sorted(day for day in starts.values() if day != record.dates[0])),
-            facts=record.facts if not record.too_fast else {"Too fast for phase": _doubt(record), **record.facts},
+            facts={**_doubt(record), **record.facts},
             layers=self.layers,
             bounds=self.bounds,
         )
@@ -112,9 +112,11 @@ class TargetMotion:
         )
 
 
-def _doubt(record: Record) -> str:
+def _doubt(record: Record) -> dict[str, str]:
     """Say what a motion too fast for phase makes of a series."""
-    return f"{record.too_fast}; what is told of its motion is too little"
+    if not record.too_fast:
+        return {}
+    return {"Too fast for phase": f"{record.too_fast}; what is told of its motion is too little"}
 
 
 def with_motion(target: Target, motions: Sequence[TargetMotion]) -> Target:

@@ -21,11 +21,9 @@ from groundshift.inventory import (
     TargetSeries,
     is_current,
     make_targets,
-    read_inventory,
-    read_runs,
     write_inventory,
 )
-from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.geopackage import read_standing
 from groundshift.inventory.join import join_targets
 from groundshift.inventory.review import hold_reviews
 from groundshift.io.amplitude import AmplitudeImage
@@ -157,9 +155,7 @@ def _conclude(
     inventory = _inventory_of(config)
     made = make_targets([[p.detection] for p in places], first_seen=run.first_date, last_seen=run.last_date)
     with hold_reviews(inventory):
-        before = read_inventory(inventory) if inventory.exists() else []
-        runs = read_runs(inventory) if inventory.exists() else []
-        old = read_series(inventory) if inventory.exists() else []
+        before, runs, old = read_standing(inventory)
         targets = join_targets(made, before, window=OFFSETS, covered=_covered(motion))
         mine = [t for t in targets if is_current(t)][: len(made)]
         owner = {id(d): t.id for t in mine for d in t.detections}

@@ -20,11 +20,9 @@ from groundshift.inventory import (
     Target,
     make_targets,
     merge_detections,
-    read_inventory,
-    read_runs,
     write_inventory,
 )
-from groundshift.inventory.geopackage import read_series
+from groundshift.inventory.geopackage import read_standing
 from groundshift.inventory.join import join_targets
 from groundshift.inventory.review import hold_reviews
 from groundshift.io.incoherent import judge_noise
@@ -306,9 +304,7 @@ def _conclude(
     inventory = config.output / "inventory.gpkg"
     covered = united([footprint(s.grid) for s in stacks])
     with hold_reviews(inventory):
-        before = read_inventory(inventory) if inventory.exists() else []
-        runs = read_runs(inventory) if inventory.exists() else []
-        series = read_series(inventory) if inventory.exists() else []
+        before, runs, series = read_standing(inventory)
         targets = join_targets(found, before, window=SINGLE_PAIRS, covered=covered)
         names = {t.id for t in targets}
         write_inventory(inventory, targets, [*runs, run], [s for s in series if s.target in names])

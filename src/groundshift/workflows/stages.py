@@ -8,8 +8,8 @@ from typing import Any
 from groundshift.detect.detection import OFFSETS
 from groundshift.errors import DamagedFileError, MissingFileError, NoDataError, OutputError, ProductError
 from groundshift.gradients.store import open_sums
-from groundshift.inventory import Target, read_inventory, read_runs, write_inventory
-from groundshift.inventory.geopackage import read_series
+from groundshift.inventory import Target, read_inventory, write_inventory
+from groundshift.inventory.geopackage import read_standing
 from groundshift.inventory.join import keep_evidence
 from groundshift.inventory.review import hold_reviews
 from groundshift.report import read_content, write_content, write_report
@@ -148,10 +148,10 @@ def run_series(config: SurveyConfig, reporter: Reporter) -> SeriesOutput:
     with claimed(folder):
         motions = tell_motions(read_inventory(inventory), sources, folder / "series", config.series, reporter)
         with hold_reviews(inventory):
-            before, runs = read_inventory(inventory), read_runs(inventory)
+            before, runs, others = read_standing(inventory)
             targets = keep_evidence([with_motion(t, motions.get(t.id, ())) for t in before], before, OFFSETS)
             series = [s for told in motions.values() for m in told if (s := m.series()) is not None]
-            further = of_others(read_series(inventory), sources, motions, targets)
+            further = of_others(others, sources, motions, targets)
             write_inventory(inventory, targets, runs, [*series, *further])
         content = read_content(folder / KEPT, targets)
         content = replace(content, series=shown_series(motions, further))

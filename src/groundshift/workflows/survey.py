@@ -36,7 +36,7 @@ def run_survey(config: SurveyConfig, reporter: Reporter, command: str) -> Survey
         If nothing can be surveyed, or an output cannot be written.
     """
     started = datetime.now(UTC)
-    check_paths(config.output, config.inputs, config.mask.files)
+    check_paths(config.output, config.inputs, config.files)
     if config.stack.step != 1:
         raise SettingError(f"step: a survey compares neighbours, expected 1, instead got {config.stack.step}")
     if config.mask.dem is not None:

@@ -183,14 +183,14 @@ def _settings(folder: Path, inputs: Sequence[Path]) -> SurveyConfig:
     if not (folder / "run.yaml").exists() or not (folder / "inventory.gpkg").exists():
         raise MissingFileError(f"{folder}: no finished survey here; run `groundshift survey` first")
     config = SurveyConfig.model_validate({**load_config(folder / "run.yaml"), "output": folder})
-    check_paths(folder, inputs, [*config.mask.files, *config.fast.amplitudes])
+    check_paths(folder, inputs, config.files)
     return config
 
 
 def _paths(folder: Path) -> list[Path]:
     """Where the sums of each track of the last run lie."""
     for run in reversed(read_runs(folder / "inventory.gpkg")):
-        # Offsets and segments write runs of their own, which have no sums.
+        # Offsets write runs of their own, which have no sums.
         if any((folder / "stacks" / name).exists() for name in run.tracks):
             return [folder / "stacks" / name / "gradients.zarr" for name in run.tracks]
     raise MissingFileError(f"{folder}: no finished survey here; run `groundshift survey` first")
